@@ -1,0 +1,126 @@
+// What a route is: a description, used both to serve it and to print /openapi.json. A domain's
+// route file exports one function from its parts to a list of these.
+// Invariant: a handler runs only after key, scope, limits, size, type and shape were checked.
+import type { Static, TObject, TSchema } from '@sinclair/typebox';
+import type { PolicyName } from './policies.ts';
+import type { Problem } from './problem.ts';
+
+export const scopes = [
+  'coupons:check',
+  'coupons:redeem',
+  'coupons:write',
+  'events:write',
+  'payments:write',
+  'balances:read',
+  'partners:write',
+  'finance:approve',
+  'admin',
+] as const;
+export type Scope = (typeof scopes)[number];
+
+export interface Key {
+  id: string;
+  tenant: number;
+  scopes: ReadonlySet<string>;
+  /** A `tr_pub_…` key: public reasons only, limits by IP. */
+  publishable: boolean;
+}
+
+export interface Context<Body = unknown, Params = unknown, Query = unknown> {
+  tenant: number;
+  key: Key;
+  requestId: string;
+  /** A valid W3C traceparent, else undefined. */
+  traceparent: string | undefined;
+  body: Body;
+  params: Params;
+  query: Query;
+  ip: string;
+  /** Aborted when the client goes away. */
+  signal: AbortSignal;
+  headers: Headers;
+  /** Takes from a further limit, e.g. unknown codes; throws a 429 problem when it is used up. */
+  spend(policy: PolicyName, points?: number): Promise<void>;
+}
+
+export type AnswerHeaders = Readonly<Record<string, string>>;
+
+/** Plain data, so that an idempotent replay can store it; the guard makes the Response. */
+export class Answer {
+  constructor(
+    readonly status: number,
+    readonly body: unknown,
+    readonly headers: AnswerHeaders | undefined,
+  ) {}
+}
+
+export function json(status: number, body: unknown, headers?: AnswerHeaders): Answer {
+  return new Answer(status, body, headers);
+}
+
+/** A Response is passed through (pages, metrics); everything of the API is an Answer or a Problem. */
+export type Outcome = Answer | Problem | Response;
+
+export interface RouteExample<Body = unknown, Params = unknown, Query = unknown> {
+  name: string;
+  /** What the example is answered with, on a fresh tenant, after the examples before it. */
+  status: number;
+  params?: Params;
+  query?: Partial<Query>;
+  body?: Body;
+  headers?: Readonly<Record<string, string>>;
+}
+
+export interface RouteAnswer {
+  description: string;
+  /** Left out for an answer that is not JSON. */
+  schema?: TSchema;
+  contentType?: string;
+}
+
+export interface Route<
+  Body extends TSchema = TSchema,
+  Params extends TObject = TObject,
+  Query extends TObject = TObject,
+> {
+  /** operationId of the document and `route` label of the metrics: lower camel case. */
+  name: string;
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** As in OpenAPI: `/v1/coupons/{code}`. */
+  path: string;
+  /** The group in the document, usually the domain. */
+  tag: string;
+  summary: string;
+  description?: string;
+  /** Null: open to everybody. Several: any one of them is enough. `admin` is not implied. */
+  scope: Scope | readonly Scope[] | null;
+  /** See policies.ts; publishable keys fall under `public_checks` wherever they may go. */
+  limit: PolicyName | 'none';
+  /** Whose `user` quota a money command takes from. */
+  limitUser?(body: Static<Body>): string | undefined;
+  /** A money command: Idempotency-Key is required, and the first answer is replayed. */
+  idempotent?: boolean;
+  params?: Params;
+  query?: Query;
+  body?: Body;
+  /** Default 32 KiB. */
+  bodyBytesMax?: number;
+  /** Default application/json. */
+  contentTypes?: readonly string[];
+  answers: Readonly<Record<number, RouteAnswer>>;
+  /** Statuses of problems beyond those that every route has, for the document. */
+  problems?: readonly number[];
+  examples: readonly RouteExample<Static<Body>, Static<Params>, Static<Query>>[];
+  handler(
+    context: Context<Static<Body>, Static<Params>, Static<Query>>,
+  ): Outcome | Promise<Outcome>;
+}
+
+/** Ties the types of schemas and handler together, then forgets them. */
+export function defineRoute<
+  Body extends TSchema = TSchema,
+  Params extends TObject = TObject,
+  Query extends TObject = TObject,
+>(route: Route<Body, Params, Query>): Route {
+  return route as unknown as Route;
+}
