@@ -1,0 +1,21 @@
+// Names as fixed-width keys. SHA-256 rather than a fast hash, since clients choose their ids: nobody
+// can make two ids, or two accounts, collide.
+
+/** First 128 bits of SHA-256 over tenant and parts, as hex without dashes (Postgres reads it as uuid). */
+function key128(tenant: number, ...parts: string[]): string {
+  return Bun.SHA256.hash(`${tenant}\n${parts.join('\n')}`, 'hex').slice(0, 32);
+}
+
+export function eventKey(tenant: number, eventId: string): string {
+  return key128(tenant, eventId);
+}
+
+export function accountKey(tenant: number, account: string, unit: string): string {
+  return key128(tenant, account, unit);
+}
+
+/** 64 bits over type and canonical body, as a signed decimal: Postgres bigint. */
+export function fingerprint(type: string, body: Uint8Array): string {
+  const hash = new Bun.SHA256().update(type).update('\n').update(body).digest();
+  return Buffer.from(hash.buffer, hash.byteOffset, 8).readBigInt64BE(0).toString();
+}

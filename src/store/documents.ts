@@ -1,0 +1,182 @@
+// Documents (terms of coupons, partners …): put, get, list, and follow their change log.
+// Invariant: change numbers of a tenant and kind are in commit order, so that a follower which asks
+// for "later than the last I saw" misses nothing, across reconnects too.
+import type { Sql } from '../io/postgres.ts';
+
+export interface Document<Body = unknown> {
+  key: string;
+  version: number;
+  body: Body;
+  created_at: Date;
+  updated_at: Date;
+}
+
+export interface PutResult {
+  key: string;
+  version: number;
+  created: boolean;
+  change: number;
+  created_at: Date;
+  updated_at: Date;
+}
+
+/** Puts many documents in one transaction. Keys must be distinct. Same body: same version. */
+export async function putDocuments(
+  sql: Sql,
+  tenant: number,
+  kind: string,
+  documents: readonly { key: string; body: object }[],
+  actor: string,
+): Promise<PutResult[]> {
+  const keys = textArray(documents.map((document) => document.key));
+  const bodies = JSON.stringify(documents.map((document) => document.body));
+  const rows = await sql`
+    select * from documents_put(${tenant}, ${kind}, ${keys}::text::text[],
+      ${bodies}::text::jsonb, ${actor})`;
+  return rows.map((row) => ({
+    key: row['o_key'] as string,
+    version: row['o_version'] as number,
+    created: row['o_created'] as boolean,
+    change: Number(row['o_change']),
+    created_at: row['o_created_at'] as Date,
+    updated_at: row['o_updated_at'] as Date,
+  }));
+}
+
+export async function putDocument(
+  sql: Sql,
+  tenant: number,
+  kind: string,
+  key: string,
+  body: object,
+  actor: string,
+): Promise<PutResult> {
+  const [result] = await putDocuments(sql, tenant, kind, [{ key, body }], actor);
+  return result!;
+}
+
+export async function getDocument<Body>(
+  sql: Sql,
+  tenant: number,
+  kind: string,
+  key: string,
+): Promise<Document<Body> | null> {
+  const [row] = await sql`select * from document_get(${tenant}, ${kind}, ${key})`;
+  return (row as Document<Body> | undefined) ?? null;
+}
+
+/** A page in key order, after the key `after` ('' for the first page). */
+export async function listDocuments<Body>(
+  sql: Sql,
+  tenant: number,
+  kind: string,
+  page: { after: string; limit: number },
+): Promise<Document<Body>[]> {
+  const rows = await sql`
+    select * from documents_list(${tenant}, ${kind}, ${page.after}, ${page.limit})`;
+  return rows as unknown as Document<Body>[];
+}
+
+export interface ChangedDocument {
+  tenant: number;
+  key: string;
+  version: number;
+  body: unknown;
+}
+
+export interface Follower {
+  /** Resolves when everything that existed at the start has been delivered. */
+  ready: Promise<void>;
+  /** Catches up now; resolves when every change committed before the call has been delivered. */
+  refresh(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface FollowOptions {
+  onChanges(changes: readonly ChangedDocument[]): void;
+  /** The bound on staleness while notifications are lost, in ms. */
+  pollMs?: number;
+  pageSize?: number;
+  onError?(error: unknown): void;
+}
+
+/** Follows all documents of a kind, of every tenant: everything first, then each change. */
+export function followDocuments(sql: Sql, kind: string, options: FollowOptions): Follower {
+  const { onChanges, pollMs = 1_000, pageSize = 10_000, onError = () => {} } = options;
+  const seen = new Map<number, bigint>();
+  let stopped = false;
+  let running: Promise<void> | null = null;
+  let again: Promise<void> | null = null;
+  let unlisten: (() => Promise<void>) | undefined;
+
+  async function catchUp(): Promise<void> {
+    const heads = await sql`select * from system_document_heads(${kind})`;
+    for (const head of heads) {
+      const tenant = head['tenant_id'] as number;
+      while (!stopped && (seen.get(tenant) ?? 0n) < (head['change'] as bigint)) {
+        const rows = await sql`
+          select * from system_documents_since(${tenant}, ${kind},
+            ${String(seen.get(tenant) ?? 0n)}::text::bigint, ${pageSize})`;
+        if (rows.length === 0) break;
+        onChanges(
+          rows.map((row) => ({
+            tenant,
+            key: row['key'] as string,
+            version: row['version'] as number,
+            body: row['body'],
+          })),
+        );
+        seen.set(tenant, rows.at(-1)!['change'] as bigint);
+        if (rows.length < pageSize) break;
+      }
+      // A put that changed nothing moves the head past the last document; all below it is here.
+      if (!stopped && (seen.get(tenant) ?? 0n) < (head['change'] as bigint)) {
+        seen.set(tenant, head['change'] as bigint);
+      }
+    }
+  }
+
+  /** One catch-up at a time; a call during one waits for a second, which sees the newer changes. */
+  function refresh(): Promise<void> {
+    if (!running) {
+      running = catchUp().finally(() => {
+        running = null;
+      });
+      return running;
+    }
+    again ??= running
+      .catch(() => {})
+      .then(() => {
+        again = null;
+        return refresh();
+      });
+    return again;
+  }
+
+  const quietly = (): void => void refresh().catch(onError);
+  const timer = setInterval(quietly, pollMs);
+  const listening = sql
+    .listen('tallyrace_documents', (payload) => {
+      if (payload.startsWith(`${kind} `)) quietly();
+    })
+    .then((listener) => {
+      unlisten = listener.unlisten;
+    })
+    .catch(onError);
+
+  return {
+    ready: listening.then(refresh),
+    refresh,
+    async stop() {
+      stopped = true;
+      clearInterval(timer);
+      await unlisten?.().catch(onError);
+      await running?.catch(() => {});
+    },
+  };
+}
+
+/** A Postgres array literal of texts; passed as one parameter and cast with ::text::text[]. */
+export function textArray(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}
