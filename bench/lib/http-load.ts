@@ -1,0 +1,168 @@
+// Drives HTTP/1.1 keep-alive connections over raw sockets, one request in flight on each, without
+// pipelining. fetch costs several times what the servers under test do, and would be measured instead.
+// Closed loop: a connection sends as soon as it has its answer. Open loop: requests have a timetable,
+// and latency counts from the intended start, so a server that stalls cannot hide it.
+import type { Socket } from 'bun';
+import { Histogram, type Percentiles } from './histogram.ts';
+
+export interface LoadPlan {
+  host: string;
+  port: number;
+  connections: number;
+  seconds: number;
+  /** Not counted: caches fill, code is compiled. */
+  warmUpSeconds: number;
+  /** Requests per second of an open loop; null for a closed loop. */
+  rate: number | null;
+}
+
+export interface LoadResult extends Percentiles {
+  requests: number;
+  seconds: number;
+  perSecond: number;
+  statuses: Record<number, number>;
+  /** Open loop: requests that were due and not sent when the time was up. */
+  unsent: number;
+}
+
+/** Makes the bytes of the n-th request. */
+export type RequestMaker = (n: number) => Buffer | string;
+
+interface Connection {
+  intendedMs: number;
+  busy: boolean;
+  /** Bytes of the answer that are still to come, or -1 while its head is incomplete. */
+  missing: number;
+  head: string;
+}
+
+type LoadSocket = Socket<Connection>;
+
+export class HttpLoad {
+  private readonly histogram = new Histogram();
+  private readonly statuses: Record<number, number> = {};
+  private readonly idle: LoadSocket[] = [];
+  private readonly sockets: LoadSocket[] = [];
+  private sent = 0;
+  private measuring = false;
+  private stopping = false;
+  private inFlight = 0;
+  private dueMs = 0;
+  private failure: Error | null = null;
+
+  constructor(
+    private readonly plan: LoadPlan,
+    private readonly makeRequest: RequestMaker,
+  ) {}
+
+  async run(): Promise<LoadResult> {
+    const { plan } = this;
+    for (let index = 0; index < plan.connections; index++) this.sockets.push(await this.connect());
+    this.idle.push(...this.sockets);
+    this.dueMs = performance.now();
+    const timer = plan.rate === null ? null : setInterval(() => this.sendDue(), 1);
+    if (plan.rate === null) for (const socket of this.idle.splice(0)) this.send(socket);
+    await Bun.sleep(plan.warmUpSeconds * 1000);
+    this.measuring = true;
+    const startMs = performance.now();
+    await Bun.sleep(plan.seconds * 1000);
+    this.measuring = false;
+    const seconds = (performance.now() - startMs) / 1000;
+    this.stopping = true;
+    if (timer) clearInterval(timer);
+    await this.finish();
+    return this.result(seconds);
+  }
+
+  private result(seconds: number): LoadResult {
+    const { rate } = this.plan;
+    const requests = this.histogram.total;
+    const behindMs = rate === null ? 0 : Math.max(0, performance.now() - this.dueMs);
+    return {
+      requests,
+      seconds,
+      perSecond: requests / seconds,
+      statuses: this.statuses,
+      unsent: rate === null ? 0 : Math.round((behindMs / 1000) * rate),
+      ...this.histogram.summary(),
+    };
+  }
+
+  private async finish(): Promise<void> {
+    const deadlineMs = performance.now() + 5_000;
+    while (this.inFlight > 0 && performance.now() < deadlineMs) await Bun.sleep(2);
+    for (const socket of this.sockets) socket.end();
+    if (this.failure) throw this.failure;
+  }
+
+  private connect(): Promise<LoadSocket> {
+    return Bun.connect<Connection>({
+      hostname: this.plan.host,
+      port: this.plan.port,
+      data: { intendedMs: 0, busy: false, missing: -1, head: '' },
+      socket: {
+        data: (socket, chunk) => this.receive(socket, chunk),
+        close: (socket) => this.lost(socket, new Error('the server closed a connection')),
+        error: (socket, error) => this.lost(socket, error),
+      },
+    });
+  }
+
+  private lost(socket: LoadSocket, error: Error): void {
+    if (this.stopping && !socket.data.busy) return;
+    if (socket.data.busy) this.inFlight--;
+    socket.data.busy = false;
+    this.stopping = true;
+    this.failure ??= error;
+  }
+
+  private sendDue(): void {
+    const now = performance.now();
+    const stepMs = 1000 / this.plan.rate!;
+    while (this.dueMs <= now && this.idle.length > 0 && !this.stopping) {
+      this.send(this.idle.pop()!, this.dueMs);
+      this.dueMs += stepMs;
+    }
+  }
+
+  private send(socket: LoadSocket, intendedMs = performance.now()): void {
+    socket.data.intendedMs = intendedMs;
+    socket.data.busy = true;
+    this.inFlight++;
+    const request = this.makeRequest(this.sent++);
+    if (socket.write(request) < request.length)
+      this.lost(socket, new Error('the server stopped reading'));
+  }
+
+  private receive(socket: LoadSocket, chunk: Buffer): void {
+    const { data } = socket;
+    if (data.missing >= 0) data.missing -= chunk.length;
+    else this.receiveHead(data, chunk);
+    if (data.missing === 0) this.complete(socket);
+  }
+
+  private receiveHead(data: Connection, chunk: Buffer): void {
+    data.head += chunk.toString('latin1');
+    const end = data.head.indexOf('\r\n\r\n');
+    if (end < 0) return;
+    const length = /\r\ncontent-length: *(\d+)/i.exec(data.head);
+    if (!length) throw new Error(`an answer without Content-Length: ${data.head.slice(0, 200)}`);
+    data.missing = end + 4 + Number(length[1]) - data.head.length;
+  }
+
+  private complete(socket: LoadSocket): void {
+    const { data } = socket;
+    if (this.measuring) {
+      this.histogram.record(performance.now() - data.intendedMs);
+      const status = Number(data.head.slice(9, 12));
+      this.statuses[status] = (this.statuses[status] ?? 0) + 1;
+    }
+    data.missing = -1;
+    data.head = '';
+    data.busy = false;
+    this.inFlight--;
+    if (this.stopping) return;
+    if (this.plan.rate === null) this.send(socket);
+    else this.idle.push(socket);
+  }
+}

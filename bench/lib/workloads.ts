@@ -1,0 +1,64 @@
+// What the generator sends: each workload makes the bytes of its n-th request, as cheaply as it can,
+// since the generator shares the machine with the servers it measures.
+import type { RequestMaker } from './http-load.ts';
+
+export interface Target {
+  host: string;
+  port: number;
+  /** Left out against a bare server, which asks for none. */
+  apiKey?: string;
+}
+
+export interface WorkloadSpec {
+  name: 'validate' | 'ingest';
+  target: Target;
+  /** Codes or accounts to spread over. */
+  keys: number;
+  /** Events in one request. */
+  batch: number;
+  /** Makes event ids unique between rounds. */
+  run: string;
+}
+
+export function requestMaker(spec: WorkloadSpec): RequestMaker {
+  return spec.name === 'validate' ? validations(spec) : ingests(spec);
+}
+
+export function couponCode(n: number): string {
+  return `CODE${String(n).padStart(7, '0')}`;
+}
+
+/** A cheap walk that visits keys in no obvious order; the stride is prime to every round number. */
+function spread(n: number, keys: number): number {
+  return (n * 7_919) % keys;
+}
+
+function post(path: string, target: Target): (body: string) => string {
+  const authorization = target.apiKey ? `Authorization: Bearer ${target.apiKey}\r\n` : '';
+  const head =
+    `POST ${path} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\n${authorization}` +
+    'Content-Type: application/json\r\nContent-Length: ';
+  return (body) => `${head}${body.length}\r\n\r\n${body}`;
+}
+
+function validations({ target, keys }: WorkloadSpec): RequestMaker {
+  const request = post('/v1/coupons/validate', target);
+  const body = (code: string): string =>
+    `{"code":"${code}","order":{"total":{"amount":5000,"currency":"USD"}}}`;
+  const ready = Array.from({ length: Math.min(keys, 100_000) }, (_, index) =>
+    Buffer.from(request(body(couponCode(index)))),
+  );
+  return (n) => ready[spread(n, ready.length)]!;
+}
+
+function ingests({ target, keys, batch, run }: WorkloadSpec): RequestMaker {
+  const request = post('/v1/events', target);
+  const event = (n: number): string =>
+    `{"id":"${run}-${n}","type":"earning.credited","data":{"user_id":"u_${spread(n, keys)}",` +
+    '"kind":"video_completed","amount":{"amount":125,"currency":"USD"},"reference":"video_9"}}';
+  if (batch === 1) return (n) => request(event(n));
+  return (n) => {
+    const events = Array.from({ length: batch }, (_, index) => event(n * batch + index));
+    return request(`[${events.join(',')}]`);
+  };
+}
