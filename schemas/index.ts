@@ -1,6 +1,6 @@
 // Every event of every domain, by name. One name has one definition and one consumer.
 import { accountEvents } from './accounts.ts';
-import { couponEvents } from './coupons.ts';
+import { couponEvents } from './coupons-events.ts';
 import type { Domain } from './domains.ts';
 import type { EventDefinition } from './events.ts';
 import { gameEvents } from './games.ts';
