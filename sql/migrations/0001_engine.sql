@@ -95,9 +95,11 @@ create table streams (
   lost        bigint not null default 0
 ) with (fillfactor = 50);
 
--- Liveness of workers. A stream whose owner's lease has run out may be taken over.
+-- Liveness of workers. A stream whose owner's lease has run out may be taken over. A newer process of
+-- the same name replaces the older one at once (`instance`), so that a restart need not wait.
 create table workers (
   worker      text primary key,
+  instance    uuid not null,
   lease_until timestamptz not null,
   started_at  timestamptz not null default now()
 ) with (fillfactor = 50);
@@ -141,7 +143,7 @@ create index dead_letters_by_event on dead_letters (event_key);
 
 -- Events whose prerequisite is not here yet, and dead letters sent round again.
 create table deferred (
-  event_key     uuid primary key,
+  event_key     uuid not null,
   tenant_id     int not null,
   event_id      text not null,
   type          text not null,
@@ -151,9 +153,11 @@ create table deferred (
   attempts      int not null,
   retry_at      timestamptz not null,
   accepted_at   timestamptz not null,
-  body          bytea not null
+  body          bytea not null,
+  primary key (stream, stream_offset)
 );
 create index deferred_due on deferred (stream, retry_at);
+create index deferred_by_event on deferred (event_key);
 
 -- Follow-up events on their way to a stream; a row goes when Redis has the event.
 create table outbox (

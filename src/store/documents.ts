@@ -2,6 +2,7 @@
 // Invariant: change numbers of a tenant and kind are in commit order, so that a follower which asks
 // for "later than the last I saw" misses nothing, across reconnects too.
 import type { Sql } from '../io/postgres.ts';
+import { textArray } from './columns.ts';
 
 export interface Document<Body = unknown> {
   key: string;
@@ -174,9 +175,4 @@ export function followDocuments(sql: Sql, kind: string, options: FollowOptions):
       await running?.catch(() => {});
     },
   };
-}
-
-/** A Postgres array literal of texts; passed as one parameter and cast with ::text::text[]. */
-export function textArray(values: readonly string[]): string {
-  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }

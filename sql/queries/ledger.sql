@@ -1,0 +1,162 @@
+-- The ledger's write and load. Every call is one round trip and its own transaction.
+
+-- Writes a decided batch, whole or not at all.
+-- Takes: the tenants in the batch; per stream its progress (s_); per account, in key order, its
+--   deltas (a_: sum, lowest running sum at an event's end, number of entries); per event its outcome
+--   (o_); per leg (e_) the account and event by index from 1, the amount, the account's running sum
+--   and running count within the batch.
+-- Gives: 'balances;sequences' after the batch, comma-separated, in the order of the accounts.
+-- Raises: TR001 the stream has a newer owner, or its position is not the expected one; 23505 on
+--   outcomes: an event id is already there; TR003 a floor would be broken.
+-- Locks: the streams' rows, then balances in key order (no deadlock between workers).
+-- Safe to repeat: yes, the second time raises TR001 and leaves nothing behind.
+drop function if exists ledger_write;
+create function ledger_write(
+  p_tenants int[],
+  s_stream text[], s_epoch bigint[], s_from bigint[], s_to bigint[], s_posted bigint[],
+  s_refused bigint[], s_dead bigint[], s_duplicate bigint[], s_deferred bigint[],
+  s_renumbered bigint[], s_lost bigint[],
+  a_key uuid[], a_tenant int[], a_account text[], a_unit text[], a_floor bigint[],
+  a_delta bigint[], a_low bigint[], a_count bigint[],
+  o_key uuid[], o_tenant int[], o_id text[], o_type text[], o_fingerprint bigint[],
+  o_verdict smallint[], o_reason text[], o_stream text[], o_offset bigint[],
+  o_accepted_ms bigint[], o_body bytea[],
+  e_account int[], e_event int[], e_amount bigint[], e_running bigint[], e_count bigint[]
+) returns text language plpgsql as $$
+declare
+  v_rows     bigint;
+  v_balance  bigint[];
+  v_sequence bigint[];
+begin
+  perform set_tenants(p_tenants);
+
+  update streams s set
+    settled = f.upto, posted = s.posted + f.posted, refused = s.refused + f.refused,
+    dead = s.dead + f.dead, duplicate = s.duplicate + f.duplicate,
+    deferred = s.deferred + f.deferred, renumbered = s.renumbered + f.renumbered,
+    lost = s.lost + f.lost
+  from unnest(s_stream, s_epoch, s_from, s_to, s_posted, s_refused, s_dead, s_duplicate,
+              s_deferred, s_renumbered, s_lost)
+    f (stream, epoch, since, upto, posted, refused, dead, duplicate, deferred, renumbered, lost)
+  where s.stream = f.stream and s.epoch = f.epoch and s.settled = f.since;
+  get diagnostics v_rows = row_count;
+  if v_rows <> cardinality(s_stream) then
+    raise exception 'a stream has a newer owner or another position' using errcode = 'TR001';
+  end if;
+
+  insert into outcomes (event_key, stream_offset, fingerprint, accepted_at, posted_at, tenant_id,
+                        verdict, event_id, type, stream, reason, body)
+  select o.key, o.stream_offset, o.fingerprint, to_timestamp(o.accepted_ms / 1000.0), now(),
+         o.tenant, o.verdict, o.id, o.type, o.stream, nullif(o.reason, ''), o.body
+  from unnest(o_key, o_offset, o_fingerprint, o_accepted_ms, o_tenant, o_verdict, o_id, o_type,
+              o_stream, o_reason, o_body)
+    o (key, stream_offset, fingerprint, accepted_ms, tenant, verdict, id, type, stream, reason, body);
+
+  if cardinality(a_key) = 0 then return ';'; end if;
+
+  with posted as (
+    insert into balances as b (account_key, balance, sequence, floor, tenant_id, account, unit)
+    select a.key, a.delta, a.count, a.floor, a.tenant, a.account, a.unit
+    from unnest(a_key, a_delta, a_count, a_floor, a_tenant, a_account, a_unit)
+      a (key, delta, count, floor, tenant, account, unit)
+    on conflict (account_key) do update
+      set balance = b.balance + excluded.balance, sequence = b.sequence + excluded.sequence
+    returning b.account_key, b.balance, b.sequence
+  )
+  select array_agg(p.balance order by p.account_key), array_agg(p.sequence order by p.account_key)
+    into v_balance, v_sequence from posted p;
+
+  perform from unnest(v_balance, a_floor, a_delta, a_low) c (balance, floor, delta, low)
+    where c.balance - c.delta + c.low < c.floor;
+  if found then
+    raise exception 'a balance would fall below its floor' using errcode = 'TR003';
+  end if;
+
+  insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key, tenant_id)
+  select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, now(), e.amount,
+         v_balance[e.account] - a_delta[e.account] + e.running, o_key[e.event], a_tenant[e.account]
+  from unnest(e_account, e_event, e_amount, e_running, e_count)
+    e (account, event, amount, running, count);
+
+  return array_to_string(v_balance, ',') || ';' || array_to_string(v_sequence, ',');
+end $$;
+
+-- Loads what a batch's decisions look at.
+-- Takes: tenants; event keys suspected of being repeats; keys of events at offsets that are settled
+--   already; account keys; document kinds with their tenants. Gives: outcomes found as JSON; which of
+--   the settled keys are kept elsewhere (dead, deferred, in conflict); balances by account key; the
+--   change number of each (tenant, kind), 0 where nothing was ever put.
+drop function if exists ledger_load;
+create function ledger_load(
+  p_tenants int[], p_events uuid[], p_settled uuid[], p_accounts uuid[],
+  p_document_tenants int[], p_kinds text[],
+  out outcomes jsonb, out elsewhere jsonb, out balances jsonb, out changes text
+) language plpgsql as $$
+begin
+  perform set_tenants(p_tenants);
+  if cardinality(p_events) > 0 then
+    select jsonb_agg(jsonb_build_object('key', replace(o.event_key::text, '-', ''), 'type', o.type,
+             'fingerprint', o.fingerprint::text, 'stream', o.stream, 'offset', o.stream_offset,
+             'body', encode(o.body, 'base64')))
+      into outcomes from outcomes o where o.event_key = any (p_events);
+  end if;
+  if cardinality(p_settled) > 0 then
+    select jsonb_agg(replace(k.key::text, '-', '')) into elsewhere from unnest(p_settled) k (key)
+      where exists (select from dead_letters d where d.event_key = k.key)
+         or exists (select from deferred d where d.event_key = k.key)
+         or exists (select from conflicts c where c.event_key = k.key);
+  end if;
+  if cardinality(p_accounts) > 0 then
+    select jsonb_object_agg(replace(b.account_key::text, '-', ''), b.balance)
+      into balances from balances b where b.account_key = any (p_accounts);
+  end if;
+  select string_agg(coalesce(h.change, 0)::text, ',' order by k.i) into changes
+    from unnest(p_document_tenants, p_kinds) with ordinality k (tenant, kind, i)
+    left join document_heads h on h.tenant_id = k.tenant and h.kind = k.kind;
+end $$;
+
+-- Takes: a JSON array of rows. Written in the statement of ledger_write, which set the tenants.
+create or replace function conflicts_write(p_rows jsonb) returns void language sql as $$
+  insert into conflicts (tenant_id, event_key, event_id, type, stream, stream_offset, fields, body)
+  select r.tenant_id, r.event_key, r.event_id, r.type, r.stream, r.stream_offset,
+         array(select jsonb_array_elements_text(r.fields)), decode(r.body, 'base64')
+  from jsonb_to_recordset(p_rows) r (tenant_id int, event_key uuid, event_id text, type text,
+    stream text, stream_offset bigint, fields jsonb, body text)
+$$;
+
+create or replace function dead_letters_write(p_rows jsonb) returns void language sql as $$
+  insert into dead_letters (tenant_id, event_key, event_id, type, stream, stream_offset, events,
+                            reason, detail, attempts, accepted_at, body)
+  select r.tenant_id, r.event_key, r.event_id, r.type, r.stream, r.stream_offset, r.events, r.reason,
+         r.detail, r.attempts, to_timestamp(r.accepted_ms / 1000.0), decode(r.body, 'base64')
+  from jsonb_to_recordset(p_rows) r (tenant_id int, event_key uuid, event_id text, type text,
+    stream text, stream_offset bigint, events int, reason text, detail text, attempts int,
+    accepted_ms bigint, body text)
+$$;
+
+-- Takes: rows to defer, again or for the first time.
+create or replace function deferred_write(p_rows jsonb) returns void language sql as $$
+  insert into deferred as d (event_key, tenant_id, event_id, type, stream, stream_offset, reason,
+                             attempts, retry_at, accepted_at, body)
+  select r.event_key, r.tenant_id, r.event_id, r.type, r.stream, r.stream_offset, r.reason,
+         r.attempts, now() + make_interval(secs => r.delay_ms / 1000.0),
+         to_timestamp(r.accepted_ms / 1000.0), decode(r.body, 'base64')
+  from jsonb_to_recordset(p_rows) r (event_key uuid, tenant_id int, event_id text, type text,
+    stream text, stream_offset bigint, reason text, attempts int, delay_ms double precision,
+    accepted_ms bigint, body text)
+  on conflict (stream, stream_offset) do update
+    set attempts = excluded.attempts, retry_at = excluded.retry_at, reason = excluded.reason
+$$;
+
+-- Takes: places of deferred events that this batch settled.
+create or replace function deferred_settled_write(p_rows jsonb) returns void language sql as $$
+  delete from deferred d using jsonb_to_recordset(p_rows) r (stream text, stream_offset bigint)
+  where d.stream = r.stream and d.stream_offset = r.stream_offset
+$$;
+
+create or replace function outbox_write(p_rows jsonb) returns void language sql as $$
+  insert into outbox (tenant_id, event_id, type, accepted_at, traceparent, data)
+  select r.tenant_id, r.event_id, r.type, to_timestamp(r.accepted_ms / 1000.0), r.traceparent, r.data
+  from jsonb_to_recordset(p_rows) r (tenant_id int, event_id text, type text, accepted_ms bigint,
+    traceparent text, data jsonb)
+$$;

@@ -1,0 +1,82 @@
+// What a batch's decisions have in view: the loaded balances and documents, and on top of them what
+// earlier events of the same batch have done. Accounts collect their deltas here, so that a hot
+// account costs one update a batch.
+// Invariant: `running` is the sum of the batch's entries on the account, `count` their number, and
+// `low` the lowest running sum after any whole event (the write checks floor <= base + low).
+import { floorOf } from './accounts.ts';
+import type { LedgerEvent, Reads, State, StoredDocument } from './decision.ts';
+import { accountKey } from './identity.ts';
+
+export interface AccountSlot {
+  key: string;
+  tenant: number;
+  account: string;
+  unit: string;
+  floor: number | null;
+  /** Balance before the batch, for accounts that some event reads; 0 when it does not exist. */
+  base: number | null;
+  running: number;
+  low: number;
+  count: number;
+  /** Place in the batch's account columns, from 1; set when the batch is closed. */
+  index: number;
+}
+
+export class BatchState {
+  private readonly slots = new Map<string, AccountSlot>();
+  private readonly documentsByKind = new Map<string, readonly StoredDocument[]>();
+
+  slot(tenant: number, account: string, unit: string): AccountSlot {
+    const name = `${tenant}\n${account}\n${unit}`;
+    let slot = this.slots.get(name);
+    if (!slot) {
+      const key = accountKey(tenant, account, unit);
+      const floor = floorOf(account);
+      slot = {
+        key,
+        tenant,
+        account,
+        unit,
+        floor,
+        base: null,
+        running: 0,
+        low: 0,
+        count: 0,
+        index: 0,
+      };
+      this.slots.set(name, slot);
+    }
+    return slot;
+  }
+
+  setDocuments(tenant: number, kind: string, documents: readonly StoredDocument[]): void {
+    this.documentsByKind.set(`${tenant}\n${kind}`, documents);
+  }
+
+  /** Accounts that the batch has changed, in key order: the order in which they are locked. */
+  touched(): AccountSlot[] {
+    return [...this.slots.values()]
+      .filter((slot) => slot.count > 0)
+      .sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /** The state as one event may see it: only what its rule declared. */
+  viewFor(event: LedgerEvent, reads: Reads): State {
+    return {
+      balance: (account, unit) => {
+        const declared = reads.accounts?.some(
+          (ref) => ref.account === account && ref.unit === unit,
+        );
+        if (!declared) throw new Error(`${event.type} read the balance of ${account} undeclared`);
+        const { base, running } = this.slot(event.tenant, account, unit);
+        return (base ?? 0) + running;
+      },
+      documents: <Body>(kind: string) => {
+        if (!reads.documents?.some((ref) => ref.kind === kind))
+          throw new Error(`${event.type} read documents of kind ${kind} undeclared`);
+        const documents = this.documentsByKind.get(`${event.tenant}\n${kind}`) ?? [];
+        return documents as readonly StoredDocument<Body>[];
+      },
+    };
+  }
+}

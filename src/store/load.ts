@@ -1,0 +1,144 @@
+// Loads what a batch's decisions look at, in one round trip: outcomes of suspected repeats, balances
+// that rules read, documents whose kind has changed since they were last seen.
+// Invariant: documents are as of this load or later; a rule never decides on terms that were
+// replaced before its event was loaded.
+import { type Sql } from '../io/postgres.ts';
+import type { BatchItem, KnownOutcome } from '../ledger/batch.ts';
+import type { Reads, Rule, StoredDocument } from '../ledger/decision.ts';
+import { BatchState } from '../ledger/state.ts';
+import { numberArray, textArray } from './columns.ts';
+
+export interface LoadedBatch {
+  state: BatchState;
+  readsOf: Map<BatchItem, Reads>;
+  known: Map<string, KnownOutcome>;
+  /** Keys of already settled events that are dead, deferred or in conflict. */
+  elsewhere: Set<string>;
+}
+
+export interface LoadRequest {
+  items: readonly BatchItem[];
+  /** Ask for the outcomes of all items, not only of those that come round again. */
+  probe: boolean;
+  /** Whether the item's offset is settled already: a redelivery, or a number given out twice. */
+  isSettled: (item: BatchItem) => boolean;
+}
+
+interface DocumentCache {
+  change: number;
+  byKey: Map<string, StoredDocument>;
+  list: readonly StoredDocument[];
+}
+
+interface OutcomeJson {
+  key: string;
+  type: string;
+  fingerprint: string;
+  stream: string;
+  offset: number;
+  body: string;
+}
+
+export class BatchLoader {
+  private readonly documents = new Map<string, DocumentCache>();
+
+  constructor(
+    private readonly sql: Sql,
+    private readonly rules: ReadonlyMap<string, Rule>,
+  ) {}
+
+  async load({ items, probe, isSettled }: LoadRequest): Promise<LoadedBatch> {
+    const state = new BatchState();
+    const readsOf = this.readsOf(items);
+    const suspects: string[] = [];
+    const settled: string[] = [];
+    for (const item of items) {
+      const old = isSettled(item);
+      if (old) settled.push(item.key);
+      if (old || probe || item.attempts > 0) suspects.push(item.key);
+    }
+    const slots = [...readsOf].flatMap(([item, reads]) =>
+      (reads.accounts ?? []).map((ref) => state.slot(item.event.tenant, ref.account, ref.unit)),
+    );
+    const kinds = documentKinds(readsOf);
+    if (suspects.length + slots.length + kinds.length === 0)
+      return { state, readsOf, known: new Map(), elsewhere: new Set() };
+
+    const tenants = [...new Set(items.map((item) => item.event.tenant))];
+    const [row] = await this.sql`
+      select * from ledger_load(${numberArray(tenants)}::text::int[],
+        ${numberArray(suspects)}::text::uuid[], ${numberArray(settled)}::text::uuid[],
+        ${numberArray([...new Set(slots.map((slot) => slot.key))])}::text::uuid[],
+        ${numberArray(kinds.map(({ tenant }) => tenant))}::text::int[],
+        ${textArray(kinds.map(({ kind }) => kind))}::text::text[])`;
+    const balances = (row!['balances'] ?? {}) as Record<string, number>;
+    for (const slot of slots) slot.base = balances[slot.key] ?? 0;
+    await this.loadDocuments(state, kinds, row!['changes'] as string | null);
+    return {
+      state,
+      readsOf,
+      known: knownOutcomes((row!['outcomes'] ?? []) as OutcomeJson[]),
+      elsewhere: new Set((row!['elsewhere'] ?? []) as string[]),
+    };
+  }
+
+  /** A rule that throws here breaks its own event only. */
+  private readsOf(items: readonly BatchItem[]): Map<BatchItem, Reads> {
+    const readsOf = new Map<BatchItem, Reads>();
+    for (const item of items) {
+      const rule = item.broken ? undefined : this.rules.get(item.event.type);
+      if (!rule) continue;
+      try {
+        readsOf.set(item, rule.reads(item.event));
+      } catch (error) {
+        item.broken = { reason: 'rule_failed', detail: String(error) };
+      }
+    }
+    return readsOf;
+  }
+
+  private async loadDocuments(
+    state: BatchState,
+    kinds: readonly { tenant: number; kind: string }[],
+    changes: string | null,
+  ): Promise<void> {
+    const heads = changes === null || changes === '' ? [] : changes.split(',').map(Number);
+    for (const [index, { tenant, kind }] of kinds.entries()) {
+      const cache = await this.caughtUp(tenant, kind, heads[index] ?? 0);
+      state.setDocuments(tenant, kind, cache.list);
+    }
+  }
+
+  private async caughtUp(tenant: number, kind: string, head: number): Promise<DocumentCache> {
+    const name = `${tenant}\n${kind}`;
+    const cache = this.documents.get(name) ?? { change: 0, byKey: new Map(), list: [] };
+    if (cache.change < head) {
+      const rows = await this.sql`
+        select * from system_documents_since(${tenant}, ${kind},
+          ${String(cache.change)}::text::bigint, 2147483647)`;
+      for (const { key, version, body } of rows as unknown as StoredDocument[])
+        cache.byKey.set(key, { key, version, body });
+      const last = rows.at(-1)?.['change'] as bigint | undefined;
+      cache.change = Math.max(head, Number(last ?? 0));
+      cache.list = [...cache.byKey.values()];
+      this.documents.set(name, cache);
+    }
+    return cache;
+  }
+}
+
+function documentKinds(readsOf: ReadonlyMap<BatchItem, Reads>): { tenant: number; kind: string }[] {
+  const kinds = new Map<string, { tenant: number; kind: string }>();
+  for (const [item, reads] of readsOf)
+    for (const { kind } of reads.documents ?? []) {
+      const { tenant } = item.event;
+      kinds.set(`${tenant}\n${kind}`, { tenant, kind });
+    }
+  return [...kinds.values()];
+}
+
+function knownOutcomes(rows: readonly OutcomeJson[]): Map<string, KnownOutcome> {
+  return new Map(
+    rows.map(({ key, body, ...rest }) => [key, { ...rest, body: Buffer.from(body, 'base64') }]),
+  );
+}

@@ -1,0 +1,120 @@
+// What a batch writes beside outcomes and entries: evidence of conflicts, dead letters, deferrals,
+// follow-ups, and the rows that rules write to tables of their own domain. Each table has a SQL
+// function `<table>_write(jsonb)`, called in the statement that writes the ledger.
+import { eventDefinition } from '../../schemas/index.ts';
+import type { BatchItem, BatchPlan } from '../ledger/batch.ts';
+import { decodeBody } from '../stream/codec.ts';
+
+export interface SideTable {
+  table: string;
+  rows: object[];
+}
+
+/** Non-empty tables only, in a fixed order (engine first, then domains by name). */
+export function sideTables(plan: BatchPlan): SideTable[] {
+  const engine: SideTable[] = [
+    { table: 'conflicts', rows: conflictRows(plan) },
+    { table: 'dead_letters', rows: deadRows(plan) },
+    { table: 'deferred', rows: deferredRows(plan) },
+    { table: 'deferred_settled', rows: plan.undeferred.map(placeOf) },
+    { table: 'outbox', rows: outboxRows(plan) },
+  ];
+  return [...engine, ...domainTables(plan)].filter(({ rows }) => rows.length > 0);
+}
+
+function domainTables(plan: BatchPlan): SideTable[] {
+  const tables = new Map<string, object[]>();
+  for (const { row, item } of plan.rows) {
+    const rows = tables.get(row.table) ?? [];
+    rows.push({ ...row.values, tenant_id: item.event.tenant, event_key: item.key });
+    tables.set(row.table, rows);
+  }
+  return [...tables.keys()].sort().map((table) => ({ table, rows: tables.get(table)! }));
+}
+
+function conflictRows(plan: BatchPlan): object[] {
+  return plan.conflicts.map(({ item, known }) => ({
+    ...identityOf(item),
+    fields: differingFields(item, known.type, known.body),
+  }));
+}
+
+function deadRows(plan: BatchPlan): object[] {
+  return plan.dead.map(({ item, reason, detail }) => ({
+    ...identityOf(item),
+    events: item.events,
+    reason,
+    detail: detail.slice(0, 2_000),
+    attempts: item.attempts + 1,
+    accepted_ms: item.event.acceptedAt,
+  }));
+}
+
+/** Full jitter: a herd of deferred events does not come back as one. */
+function deferredRows(plan: BatchPlan): object[] {
+  return plan.deferred.map(({ item, reason }) => ({
+    ...identityOf(item),
+    reason,
+    attempts: item.attempts + 1,
+    delay_ms: Math.ceil(Math.random() * Math.min(60_000, 250 * 2 ** item.attempts)) + 50,
+    accepted_ms: item.event.acceptedAt,
+  }));
+}
+
+function outboxRows(plan: BatchPlan): object[] {
+  return plan.followUps.map(({ followUp, item }) => ({
+    tenant_id: item.event.tenant,
+    event_id: `${item.event.id}/${followUp.suffix}`,
+    type: followUp.type,
+    accepted_ms: item.event.acceptedAt,
+    traceparent: item.traceparent,
+    data: followUp.data,
+  }));
+}
+
+function identityOf(item: BatchItem): object {
+  return {
+    ...placeOf(item),
+    tenant_id: item.event.tenant,
+    event_key: item.key,
+    event_id: item.event.id,
+    type: item.event.type,
+    body: item.body.toString('base64'),
+  };
+}
+
+function placeOf(item: BatchItem): { stream: string; stream_offset: number } {
+  return { stream: item.stream, stream_offset: item.offset };
+}
+
+/** JSON pointers of what differs between two events of one id. */
+export function differingFields(
+  item: Pick<BatchItem, 'event' | 'body'>,
+  type: string,
+  body: Buffer,
+): string[] {
+  if (type !== item.event.type) return ['/type'];
+  const definition = eventDefinition.get(type);
+  if (!definition) return ['/data'];
+  const before = decodeBody(definition, body);
+  const after = decodeBody(definition, item.body);
+  const fields = differences(before.data, after.data, '/data');
+  return before.time === after.time ? fields : ['/time', ...fields];
+}
+
+function differences(before: unknown, after: unknown, pointer: string): string[] {
+  if (Bun.deepEquals(before, after)) return [];
+  if (!isObject(before) || !isObject(after)) return [pointer];
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].flatMap((name) =>
+    differences(
+      before[name],
+      after[name],
+      `${pointer}/${name.replace(/~/g, '~0').replace(/\//g, '~1')}`,
+    ),
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,195 @@
+// Writes a decided batch: one statement, whole or not at all (see ledger_write in sql/queries).
+// Invariant: nothing is written for a stream whose epoch is not ours or whose position is not the
+// expected one; a batch that is refused here has left nothing behind.
+import type { BatchPlan, PlannedOutcome } from '../ledger/batch.ts';
+import type { AccountSlot } from '../ledger/state.ts';
+import { type Sql, sqlState } from '../io/postgres.ts';
+import { BytesColumn, NumberColumn, TextColumn, numberArray, textArray } from './columns.ts';
+import { sideTables } from './side-tables.ts';
+
+/** How a stream moves with this batch. */
+export interface StreamStep {
+  stream: string;
+  epoch: string;
+  from: number;
+  to: number;
+  renumbered: number;
+  lost: number;
+}
+
+export interface WrittenBalance {
+  slot: AccountSlot;
+  balance: number;
+  sequence: number;
+}
+
+/** Why a write did not happen, as far as the runner treats reasons differently. */
+export type WriteFault = 'fenced' | 'repeat' | 'floor' | 'data' | 'infrastructure';
+
+export async function writeBatch(
+  sql: Sql,
+  plan: BatchPlan,
+  steps: readonly StreamStep[],
+): Promise<WrittenBalance[]> {
+  const slots = plan.state.touched();
+  slots.forEach((slot, index) => (slot.index = index + 1));
+  const side = sideTables(plan);
+  const parameters = [
+    tenantsOf(plan),
+    ...streamColumns(plan, steps),
+    ...accountColumns(slots),
+    ...outcomeColumns(plan.outcomes),
+    ...entryColumns(plan.outcomes),
+    ...side.map(({ rows }) => JSON.stringify(rows)),
+  ];
+  const [row] = await sql.unsafe(statementFor(side.map(({ table }) => table)), parameters, {
+    prepare: true,
+  });
+  return balancesOf(slots, row!['written'] as string);
+}
+
+export function faultOf(error: unknown): WriteFault {
+  const state = sqlState(error);
+  if (state === undefined) return 'infrastructure';
+  if (state === 'TR001') return 'fenced';
+  if (state === 'TR003') return 'floor';
+  if (state === '23505' && /^outcomes_/.test((error as { table_name?: string }).table_name ?? ''))
+    return 'repeat';
+  // 22 data exception, 23 constraint, 54 limit exceeded: some event of the batch is the cause.
+  return /^(22|23|54)/.test(state) ? 'data' : 'infrastructure';
+}
+
+const casts = [
+  'int[]',
+  ...['text[]', ...Array<string>(10).fill('bigint[]')],
+  ...['uuid[]', 'int[]', 'text[]', 'text[]', ...Array<string>(4).fill('bigint[]')],
+  ...['uuid[]', 'int[]', 'text[]', 'text[]', 'bigint[]', 'smallint[]', 'text[]', 'text[]'],
+  ...['bigint[]', 'bigint[]', 'bytea[]'],
+  ...['int[]', 'int[]', 'bigint[]', 'bigint[]', 'bigint[]'],
+];
+const ledgerCall = `ledger_write(${casts
+  .map((cast, index) => `$${index + 1}::text::${cast}`)
+  .join(', ')}) as written`;
+
+const statements = new Map<string, string>();
+
+/** One prepared statement for each set of side tables; few sets occur. */
+function statementFor(tables: readonly string[]): string {
+  const name = tables.join(' ');
+  let statement = statements.get(name);
+  if (!statement) {
+    const calls = tables.map(
+      (table, index) => `${table}_write($${casts.length + index + 1}::text::jsonb)`,
+    );
+    statement = `select ${[ledgerCall, ...calls].join(', ')}`;
+    statements.set(name, statement);
+  }
+  return statement;
+}
+
+function tenantsOf(plan: BatchPlan): string {
+  const tenants = new Set<number>();
+  for (const { item } of plan.outcomes) tenants.add(item.event.tenant);
+  for (const list of [plan.conflicts, plan.dead, plan.deferred])
+    for (const { item } of list) tenants.add(item.event.tenant);
+  for (const item of plan.undeferred) tenants.add(item.event.tenant);
+  return numberArray([...tenants]);
+}
+
+function streamColumns(plan: BatchPlan, steps: readonly StreamStep[]): string[] {
+  const counts = steps.map(
+    ({ stream }) =>
+      plan.counts.get(stream) ?? { posted: 0, refused: 0, dead: 0, duplicate: 0, deferred: 0 },
+  );
+  return [
+    textArray(steps.map((step) => step.stream)),
+    numberArray(steps.map((step) => step.epoch)),
+    numberArray(steps.map((step) => step.from)),
+    numberArray(steps.map((step) => step.to)),
+    numberArray(counts.map((count) => count.posted)),
+    numberArray(counts.map((count) => count.refused)),
+    numberArray(counts.map((count) => count.dead)),
+    numberArray(counts.map((count) => count.duplicate)),
+    numberArray(counts.map((count) => count.deferred)),
+    numberArray(steps.map((step) => step.renumbered)),
+    numberArray(steps.map((step) => step.lost)),
+  ];
+}
+
+function accountColumns(slots: readonly AccountSlot[]): string[] {
+  const [account, unit] = [new TextColumn(), new TextColumn()];
+  const floor = new NumberColumn();
+  for (const slot of slots) {
+    account.push(slot.account);
+    unit.push(slot.unit);
+    floor.push(slot.floor);
+  }
+  return [
+    numberArray(slots.map((slot) => slot.key)),
+    numberArray(slots.map((slot) => slot.tenant)),
+    account.literal(),
+    unit.literal(),
+    floor.literal(),
+    numberArray(slots.map((slot) => slot.running)),
+    numberArray(slots.map((slot) => slot.low)),
+    numberArray(slots.map((slot) => slot.count)),
+  ];
+}
+
+function outcomeColumns(outcomes: readonly PlannedOutcome[]): string[] {
+  const [id, type, reason, stream] = [
+    new TextColumn(),
+    new TextColumn(),
+    new TextColumn(),
+    new TextColumn(),
+  ];
+  const body = new BytesColumn();
+  for (const outcome of outcomes) {
+    id.push(outcome.item.event.id);
+    type.push(outcome.item.event.type);
+    reason.push(outcome.reason ?? '');
+    stream.push(outcome.item.stream);
+    body.push(outcome.item.body);
+  }
+  return [
+    numberArray(outcomes.map(({ item }) => item.key)),
+    numberArray(outcomes.map(({ item }) => item.event.tenant)),
+    id.literal(),
+    type.literal(),
+    numberArray(outcomes.map(({ item }) => item.fingerprint)),
+    numberArray(outcomes.map(({ reason: refused }) => (refused === null ? 1 : 2))),
+    reason.literal(),
+    stream.literal(),
+    numberArray(outcomes.map(({ item }) => item.offset)),
+    numberArray(outcomes.map(({ item }) => item.event.acceptedAt)),
+    body.literal(),
+  ];
+}
+
+function entryColumns(outcomes: readonly PlannedOutcome[]): string[] {
+  const account: number[] = [];
+  const event: number[] = [];
+  const amount: number[] = [];
+  const running: number[] = [];
+  const count: number[] = [];
+  for (const outcome of outcomes) {
+    for (const entry of outcome.entries) {
+      account.push(entry.slot.index);
+      event.push(outcome.index);
+      amount.push(entry.amount);
+      running.push(entry.running);
+      count.push(entry.count);
+    }
+  }
+  return [account, event, amount, running, count].map(numberArray);
+}
+
+function balancesOf(slots: readonly AccountSlot[], written: string): WrittenBalance[] {
+  if (slots.length === 0) return [];
+  const [balances, sequences] = written.split(';').map((list) => list.split(','));
+  return slots.map((slot, index) => ({
+    slot,
+    balance: Number(balances![index]),
+    sequence: Number(sequences![index]),
+  }));
+}

@@ -1,0 +1,84 @@
+// A stream that this worker holds the lease of: its epoch, its settled offset, and the entries that
+// are in memory between Redis and Postgres.
+import type { Topic } from '../../schemas/events.ts';
+import type { BatchItem } from '../ledger/batch.ts';
+import type { PendingEntry } from './reader.ts';
+import { streamName } from './topology.ts';
+
+export class OwnedStream {
+  readonly name: string;
+  /** Entries not yet in a batch, in offset order. */
+  private waiting: PendingEntry[] = [];
+  /** Entries in memory, waiting or in a batch, by id. */
+  private readonly entries = new Map<string, PendingEntry>();
+  private readonly entryOf = new Map<BatchItem, PendingEntry>();
+  /** Ids whose events are all settled, to be acknowledged. */
+  private acknowledgeable: string[] = [];
+  waitingEvents = 0;
+  /** Entries that are not in our format, since the stream was taken over. */
+  foreign = 0;
+  /** False until what earlier readers left pending has been claimed. */
+  recovered = false;
+
+  constructor(
+    readonly topic: Topic,
+    readonly partition: number,
+    readonly epoch: string,
+    public settled: number,
+  ) {
+    this.name = streamName(topic, partition);
+  }
+
+  /** Adds entries that are not in memory yet; gives how many were new. */
+  take(entries: readonly PendingEntry[]): number {
+    let taken = 0;
+    for (const entry of entries) {
+      if (this.entries.has(entry.id)) continue;
+      this.entries.set(entry.id, entry);
+      if (entry.items.length === 0) {
+        this.foreign++;
+        this.acknowledgeable.push(entry.id);
+        continue;
+      }
+      for (const item of entry.items) this.entryOf.set(item, entry);
+      const last = this.waiting.at(-1);
+      this.waiting.push(entry);
+      if (last && last.first > entry.first) this.waiting.sort((a, b) => a.first - b.first);
+      this.waitingEvents += entry.items.length;
+      taken++;
+    }
+    return taken;
+  }
+
+  /** Removes the next entry's items for a batch; null when none waits. */
+  next(): readonly BatchItem[] | null {
+    const entry = this.waiting.shift();
+    if (!entry) return null;
+    this.waitingEvents -= entry.items.length;
+    return entry.items;
+  }
+
+  /** Marks an item settled in Postgres; its entry may be acknowledged when it was the last. */
+  itemSettled(item: BatchItem): void {
+    const entry = this.entryOf.get(item);
+    if (!entry) return;
+    this.entryOf.delete(item);
+    if (--entry.unsettled > 0) return;
+    this.acknowledgeable.push(entry.id);
+  }
+
+  toAcknowledge(): readonly string[] {
+    return this.acknowledgeable;
+  }
+
+  /** Forgets entries that Redis has acknowledged. */
+  acknowledged(ids: readonly string[]): void {
+    for (const id of ids) this.entries.delete(id);
+    const done = new Set(ids);
+    this.acknowledgeable = this.acknowledgeable.filter((id) => !done.has(id));
+  }
+
+  get inMemory(): number {
+    return this.entries.size;
+  }
+}
