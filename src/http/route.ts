@@ -2,6 +2,7 @@
 // route file exports one function from its parts to a list of these.
 // Invariant: a handler runs only after key, scope, limits, size, type and shape were checked.
 import type { Static, TObject, TSchema } from '@sinclair/typebox';
+import type { Key } from '../cache/keys.ts';
 import type { PolicyName } from './policies.ts';
 import type { Problem } from './problem.ts';
 
@@ -17,14 +18,6 @@ export const scopes = [
   'admin',
 ] as const;
 export type Scope = (typeof scopes)[number];
-
-export interface Key {
-  id: string;
-  tenant: number;
-  scopes: ReadonlySet<string>;
-  /** A `tr_pub_…` key: public reasons only, limits by IP. */
-  publishable: boolean;
-}
 
 export interface Context<Body = unknown, Params = unknown, Query = unknown> {
   tenant: number;
@@ -98,6 +91,8 @@ export interface Route<
   limit: PolicyName | 'none';
   /** Whose `user` quota a money command takes from. */
   limitUser?(body: Static<Body>): string | undefined;
+  /** It appends to a stream: refused while Redis is away or the backlog is over its limit. */
+  accepts?: boolean;
   /** A money command: Idempotency-Key is required, and the first answer is replayed. */
   idempotent?: boolean;
   params?: Params;

@@ -1,0 +1,281 @@
+// What every request runs through, in this order: id, trace, admission, key, scope, limits, size,
+// type, JSON, shape, limits by user, idempotency, handler. Cheap refusals come first.
+// Invariant: whatever happens, the caller gets a problem document or what the handler said.
+import type { Key, Keys } from '../cache/keys.ts';
+import type { Log } from '../io/log.ts';
+import type { Admission } from './admission.ts';
+import { type Idempotency, fingerprintOf, idempotencyKeyOf, isClaim } from './idempotency.ts';
+import { type Limiter, type Plan, type Standing, limitHeaders } from './limits.ts';
+import { outageOf } from './outages.ts';
+import type { PolicyName } from './policies.ts';
+import { Problem, problem, problemBody } from './problem.ts';
+import {
+  addressOf,
+  queryOf,
+  readText,
+  refusedLength,
+  refusedType,
+  requestIdOf,
+  traceparentOf,
+} from './request.ts';
+import type { Recorder, RouteMeter } from './recorder.ts';
+import { Answer, type Context, type Outcome, type Route } from './route.ts';
+import { type Shape, shapeOf } from './shape.ts';
+
+export interface GuardParts {
+  keys: Keys;
+  limiter: Limiter;
+  idempotency: Idempotency;
+  admission: Admission;
+  recorder: Recorder;
+  log: Log;
+  /** Proxies in front of us whose X-Forwarded-For is believed. */
+  trustedProxyHops: number;
+}
+
+export const BODY_BYTES_MAX = 32 * 1024;
+const JSON_ONLY: readonly string[] = ['application/json'];
+
+/** What Elysia gives us of a request. */
+export interface Incoming {
+  request: Request;
+  params: Record<string, string>;
+  socketAddress(): string;
+}
+
+const noKey: Key = { id: '', tenant: 0, scopes: new Set(), publishable: false, limits: {} };
+
+class RequestContext implements Context {
+  key: Key = noKey;
+  tenant = 0;
+  body: unknown = undefined;
+  query: unknown = undefined;
+  readonly standing: Standing = { policy: [], limit: [] };
+
+  constructor(
+    private readonly incoming: Incoming,
+    private readonly parts: GuardParts,
+    readonly requestId: string,
+    readonly headers: Headers,
+    public params: unknown,
+  ) {}
+
+  get traceparent(): string | undefined {
+    return traceparentOf(this.headers);
+  }
+
+  get ip(): string {
+    const { incoming, parts } = this;
+    return addressOf(this.headers, incoming.socketAddress(), parts.trustedProxyHops);
+  }
+
+  get signal(): AbortSignal {
+    return this.incoming.request.signal;
+  }
+
+  async spend(policy: PolicyName, points = 1): Promise<void> {
+    const { limiter } = this.parts;
+    const plan = limiter.plan(policy, this.key);
+    const refusal =
+      (await this.take(plan, plan.early, undefined, points)) ??
+      (await this.take(plan, plan.late, undefined, points));
+    if (refusal) throw refusal;
+  }
+
+  take(plan: Plan, buckets: Plan['early'], user: string | undefined, points = 1) {
+    const tenant = String(this.tenant);
+    const identities = {
+      ip: `${tenant}:${this.ip}`,
+      key: this.key.id,
+      user: user === undefined ? undefined : `${tenant}:${user}`,
+      tenant,
+    };
+    return this.parts.limiter.take(plan, buckets, identities, this.standing, points);
+  }
+}
+
+export class Guard {
+  private readonly body: Shape | undefined;
+  private readonly params: Shape | undefined;
+  private readonly query: Shape | undefined;
+  private readonly scopes: readonly string[];
+  private readonly bodyBytesMax: number;
+  private readonly contentTypes: readonly string[];
+  private readonly accepts: boolean;
+  private readonly meter: RouteMeter;
+
+  constructor(
+    private readonly route: Route,
+    private readonly parts: GuardParts,
+  ) {
+    this.body = shapeOf(route.body);
+    this.params = shapeOf(route.params, '/params');
+    this.query = shapeOf(route.query, '/query');
+    this.scopes = route.scope === null ? [] : [route.scope].flat();
+    this.bodyBytesMax = route.bodyBytesMax ?? BODY_BYTES_MAX;
+    this.contentTypes = route.contentTypes ?? JSON_ONLY;
+    this.accepts = route.accepts ?? false;
+    this.meter = parts.recorder.route(route.name, route.tag);
+  }
+
+  async serve(incoming: Incoming): Promise<Response> {
+    const { admission } = this.parts;
+    const startedAt = performance.now();
+    const { headers } = incoming.request;
+    const context = new RequestContext(
+      incoming,
+      this.parts,
+      requestIdOf(headers),
+      headers,
+      incoming.params,
+    );
+    const refusal = this.route.scope === null ? null : admission.refusal(this.accepts);
+    admission.inFlight++;
+    try {
+      const outcome = refusal ?? (await this.run(incoming.request, context));
+      return this.respond(outcome, context, startedAt);
+    } catch (error) {
+      return this.respond(this.refusalOf(error, context), context, startedAt);
+    } finally {
+      admission.leave();
+    }
+  }
+
+  private async run(request: Request, context: RequestContext): Promise<Outcome> {
+    const { route, contentTypes, bodyBytesMax } = this;
+    let plan: Plan | null = null;
+    if (route.scope !== null) {
+      const found = this.parts.keys.find(bearerOf(context.headers));
+      const key = found instanceof Promise ? await found : found;
+      const refusal = this.admit(key, context);
+      if (refusal) return refusal;
+      plan = this.planFor(context.key);
+      if (plan && plan.early.length > 0) {
+        const limited = await context.take(plan, plan.early, undefined);
+        if (limited) return limited;
+      }
+    }
+    if (this.body) {
+      const refusal =
+        refusedLength(context.headers, bodyBytesMax) ?? refusedType(context.headers, contentTypes);
+      if (refusal) return refusal;
+      const text = await readText(request, bodyBytesMax);
+      if (typeof text !== 'string') return text;
+      const wrong = this.readBody(text, context);
+      if (wrong) return wrong;
+    }
+    const wrong = this.readAddress(request, context);
+    if (wrong) return wrong;
+    if (plan && plan.late.length > 0) {
+      const user = route.limitUser?.(context.body);
+      const limited = await context.take(plan, plan.late, user);
+      if (limited) return limited;
+    }
+    return route.idempotent ? this.runOnce(request, context) : route.handler(context as never);
+  }
+
+  private admit(key: Key | null, context: RequestContext): Problem | null {
+    if (!key)
+      return problem(401, 'unauthenticated', 'Send Authorization: Bearer with a valid key.', {
+        headers: { 'WWW-Authenticate': 'Bearer' },
+      });
+    context.key = key;
+    context.tenant = key.tenant;
+    const { scopes } = this;
+    for (let index = 0; index < scopes.length; index++)
+      if (key.scopes.has(scopes[index]!)) return null;
+    return problem(403, 'scope_missing', `The key needs the scope ${scopes.join(' or ')}.`);
+  }
+
+  /** Publishable keys live in browsers: everything they may do has one policy, by IP. */
+  private planFor(key: Key): Plan | null {
+    const policy = key.publishable ? 'public_checks' : this.route.limit;
+    return policy === 'none' ? null : this.parts.limiter.plan(policy, key);
+  }
+
+  private readBody(text: string, context: RequestContext): Problem | null {
+    try {
+      context.body = JSON.parse(text);
+    } catch {
+      return problem(400, 'malformed_json', 'The body is not valid JSON.');
+    }
+    return this.body!.fits(context.body) ? null : this.body!.refusal(context.body);
+  }
+
+  private readAddress(request: Request, context: RequestContext): Problem | null {
+    if (this.params) {
+      const params = this.params.convert(context.params as Record<string, string>);
+      if (!this.params.fits(params)) return this.params.refusal(params);
+      context.params = params;
+    }
+    if (this.query) {
+      const texts = queryOf(request.url);
+      if (texts instanceof Problem) return texts;
+      const query = this.query.convert(texts);
+      if (!this.query.fits(query)) return this.query.refusal(query);
+      context.query = query;
+    }
+    return null;
+  }
+
+  private async runOnce(request: Request, context: RequestContext): Promise<Outcome> {
+    const { idempotency } = this.parts;
+    const key = idempotencyKeyOf(context.headers);
+    if (typeof key !== 'string') return key;
+    const fingerprint = fingerprintOf(new URL(request.url).pathname, context.body);
+    const claim = await idempotency.claim(context.tenant, this.route.name, key, fingerprint);
+    if (!isClaim(claim)) return claim;
+    let outcome: Outcome | null = null;
+    try {
+      outcome = await this.route.handler(context as never);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      outcome = error;
+    } finally {
+      // The command has happened or not; that its answer could not be kept is no reason to fail it.
+      await idempotency.settle(claim, outcome).catch(() => {});
+    }
+    return outcome;
+  }
+
+  private refusalOf(error: unknown, context: RequestContext): Problem {
+    if (error instanceof Problem) return error;
+    const { log } = this.parts;
+    const facts = { request_id: context.requestId, route: this.route.name, err: error };
+    const outage = outageOf(error);
+    if (outage) log.warn(facts, 'a store is away');
+    else log.error(facts, 'request failed');
+    return outage ?? problem(500, 'internal_error', 'It has been logged under the request id.');
+  }
+
+  private respond(outcome: Outcome, context: RequestContext, startedAt: number): Response {
+    const response = responseOf(outcome, context.requestId, context.standing);
+    this.meter.record(response.status, performance.now() - startedAt, context.requestId);
+    return response;
+  }
+}
+
+function bearerOf(headers: Headers): string {
+  const given = headers.get('authorization');
+  if (given === null) return '';
+  if (given.startsWith('Bearer ')) return given.slice(7);
+  return /^bearer +/i.test(given) ? given.replace(/^bearer +/i, '') : '';
+}
+
+const noStanding: Standing = { policy: [], limit: [] };
+
+export function responseOf(outcome: Outcome, requestId: string, standing = noStanding): Response {
+  if (outcome instanceof Response) {
+    outcome.headers.set('X-Request-Id', requestId);
+    return outcome;
+  }
+  const isProblem = outcome instanceof Problem;
+  const headers: Record<string, string> = {
+    'Content-Type': isProblem ? 'application/problem+json' : 'application/json',
+    'X-Request-Id': requestId,
+  };
+  if (standing.policy.length > 0) limitHeaders(standing, headers);
+  if (outcome.headers) Object.assign(headers, outcome.headers);
+  const body = isProblem ? problemBody(outcome, requestId) : (outcome satisfies Answer).body;
+  return new Response(JSON.stringify(body), { status: outcome.status, headers });
+}

@@ -1,0 +1,36 @@
+// Which errors mean that a store is away (503, retry with the same ids), and which are ours (500).
+import { AppendRefused } from '../stream/append.ts';
+import { KeysUnavailable } from '../cache/keys.ts';
+import { sqlState } from '../io/postgres.ts';
+import { type Problem, unavailable } from './problem.ts';
+
+const appendRefusals = {
+  redis_unavailable: () => unavailable('store_unavailable', 'Redis is away.'),
+  redis_full: () => unavailable('overloaded', 'Redis has no memory left for events.', 5),
+  too_many_waiting: () => unavailable('overloaded', 'Too many events are waiting for Redis.'),
+} as const;
+
+/** Server states that pass: connection trouble, shutdown, too many clients, timeouts, conflicts. */
+const passingState = /^(08|57P0[123]|57014|53|40001|40P01|55P03)/;
+const lostPostgres =
+  /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND)$/;
+const lostRedis =
+  /Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|OOM|BUSY|TRYAGAIN) /;
+
+/** Null for an error that is nobody's outage. */
+export function outageOf(error: unknown): Problem | null {
+  if (error instanceof AppendRefused) return appendRefusals[error.reason]();
+  if (error instanceof KeysUnavailable)
+    return unavailable('store_unavailable', 'Keys cannot be checked while Postgres is away.');
+  if (!(error instanceof Error)) return null;
+  if (passingState.test(sqlState(error) ?? '') || lostPostgres.test(codeOf(error)))
+    return unavailable('store_unavailable', 'Postgres is away.');
+  if (error.name === 'MaxRetriesPerRequestError' || lostRedis.test(error.message))
+    return unavailable('store_unavailable', 'Redis is away.');
+  return null;
+}
+
+function codeOf(error: Error): string {
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : '';
+}

@@ -1,0 +1,65 @@
+// Shapes: TypeBox schemas compiled once, and what is wrong with a value as JSON pointers.
+// Invariant: neither a pointer nor a detail repeats a value of the caller, only names of members.
+import { type TypeCheck, TypeCompiler, ValueErrorType } from '@sinclair/typebox/compiler';
+import { Value } from '@sinclair/typebox/value';
+import type { TObject, TSchema } from '@sinclair/typebox';
+import { type Problem, type ProblemError, problem } from './problem.ts';
+
+const ERRORS_MAX = 20;
+const POINTER_CHARACTERS_MAX = 200;
+
+export class Shape {
+  private readonly compiled: TypeCheck<TSchema>;
+
+  constructor(
+    readonly schema: TSchema,
+    /** Put before each pointer, for values that are not the body. */
+    private readonly prefix = '',
+  ) {
+    this.compiled = TypeCompiler.Compile(schema);
+  }
+
+  fits(value: unknown): boolean {
+    return this.compiled.Check(value);
+  }
+
+  errors(value: unknown): ProblemError[] {
+    const found: ProblemError[] = [];
+    const pointers = new Set<string>();
+    for (const error of this.compiled.Errors(value)) {
+      // One finding a place: the first says what is missing, the rest follow from it.
+      if (pointers.has(error.path)) continue;
+      pointers.add(error.path);
+      const pointer = `${this.prefix}${error.path}`.slice(0, POINTER_CHARACTERS_MAX);
+      found.push({ pointer, detail: sentence(error.type, error.message) });
+      if (found.length === ERRORS_MAX) break;
+    }
+    return found;
+  }
+
+  /** The 422 for a value that does not fit. */
+  refusal(value: unknown): Problem {
+    const errors = this.errors(value);
+    return problem(422, 'invalid_request', 'See `errors` for what is wrong, and where.', {
+      errors,
+    });
+  }
+
+  /** Texts of a query or a path as the types that the schema names; what does not fit stays. */
+  convert(texts: Record<string, string>): unknown {
+    return Value.Convert(this.schema, texts);
+  }
+}
+
+export function shapeOf(schema: TSchema | undefined, prefix = ''): Shape | undefined {
+  return schema === undefined ? undefined : new Shape(schema, prefix);
+}
+
+export function isEmptyObject(schema: TObject): boolean {
+  return Object.keys(schema.properties).length === 0;
+}
+
+function sentence(type: ValueErrorType, message: string): string {
+  if (type === ValueErrorType.ObjectAdditionalProperties) return 'This property is not known here.';
+  return `${message}.`;
+}
