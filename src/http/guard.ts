@@ -50,6 +50,7 @@ class RequestContext implements Context {
   tenant = 0;
   body: unknown = undefined;
   query: unknown = undefined;
+  idempotencyKey = '';
   readonly standing: Standing = { policy: [], limit: [] };
 
   constructor(
@@ -155,6 +156,11 @@ export class Guard {
         if (limited) return limited;
       }
     }
+    if (route.idempotent) {
+      const given = idempotencyKeyOf(context.headers);
+      if (typeof given !== 'string') return given;
+      context.idempotencyKey = given;
+    }
     if (this.body) {
       const refusal =
         refusedLength(context.headers, bodyBytesMax) ?? refusedType(context.headers, contentTypes);
@@ -199,6 +205,7 @@ export class Guard {
     } catch {
       return problem(400, 'malformed_json', 'The body is not valid JSON.');
     }
+    if (this.route.bodyCheckedByHandler) return null;
     return this.body!.fits(context.body) ? null : this.body!.refusal(context.body);
   }
 
@@ -220,10 +227,9 @@ export class Guard {
 
   private async runOnce(request: Request, context: RequestContext): Promise<Outcome> {
     const { idempotency } = this.parts;
-    const key = idempotencyKeyOf(context.headers);
-    if (typeof key !== 'string') return key;
+    const { tenant, idempotencyKey: key } = context;
     const fingerprint = fingerprintOf(new URL(request.url).pathname, context.body);
-    const claim = await idempotency.claim(context.tenant, this.route.name, key, fingerprint);
+    const claim = await idempotency.claim(tenant, this.route.name, key, fingerprint);
     if (!isClaim(claim)) return claim;
     let outcome: Outcome | null = null;
     try {

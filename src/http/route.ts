@@ -29,6 +29,8 @@ export interface Context<Body = unknown, Params = unknown, Query = unknown> {
   params: Params;
   query: Query;
   ip: string;
+  /** Of an idempotent route; else empty. */
+  idempotencyKey: string;
   /** Aborted when the client goes away. */
   signal: AbortSignal;
   headers: Headers;
@@ -98,6 +100,8 @@ export interface Route<
   params?: Params;
   query?: Query;
   body?: Body;
+  /** The schema is for the document only; the handler checks item by item. */
+  bodyCheckedByHandler?: boolean;
   /** Default 32 KiB. */
   bodyBytesMax?: number;
   /** Default application/json. */
