@@ -12,9 +12,9 @@ const PUT = `
 local generation = redis.call('GET', KEYS[1]) or '0'
 for i = 2, #ARGV, 4 do
   local key = KEYS[1 + tonumber(ARGV[i])]
-  if redis.call('HGET', key, 'g') ~= generation then
+  if redis.call('HGET', key, '#') ~= generation then
     redis.call('DEL', key)
-    redis.call('HSET', key, 'g', generation)
+    redis.call('HSET', key, '#', generation)
   end
   local held = redis.call('HGET', key, ARGV[i + 1])
   if not held or tonumber(string.match(held, '^%d+')) < tonumber(ARGV[i + 2]) then
@@ -28,7 +28,7 @@ return 1
 /** Takes: generation key, account hash. Gives: the generation, then the hash's fields and values. */
 const GET = `
 local generation = redis.call('GET', KEYS[1]) or '0'
-if redis.call('HGET', KEYS[2], 'g') ~= generation then return {generation} end
+if redis.call('HGET', KEYS[2], '#') ~= generation then return {generation} end
 return {generation, unpack(redis.call('HGETALL', KEYS[2]))}
 `;
 
@@ -36,9 +36,9 @@ return {generation, unpack(redis.call('HGETALL', KEYS[2]))}
  * Marks the hash complete, unless the generation has changed since. */
 const COMPLETE = `
 if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
-if redis.call('HGET', KEYS[2], 'g') ~= ARGV[1] then
+if redis.call('HGET', KEYS[2], '#') ~= ARGV[1] then
   redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], 'g', ARGV[1])
+  redis.call('HSET', KEYS[2], '#', ARGV[1])
 end
 redis.call('HSET', KEYS[2], '*', '1')
 redis.call('EXPIRE', KEYS[2], ARGV[2])
@@ -95,7 +95,7 @@ export class BalanceCache {
     await Promise.all([...byPartition].map(([partition, list]) => this.putIn(partition, list)));
   }
 
-  /** All units of an account, or null when the cache does not know them all. */
+  /** All units of an account; or, when the cache does not know them all, the generation to fill. */
   async get(tenant: number, account: string): Promise<UnitBalance[] | { generation: string }> {
     const partition = partitionOf(tenant, account);
     const [generation, ...fields] = await this.scripts.balancesGet(
@@ -107,7 +107,7 @@ export class BalanceCache {
     for (let index = 0; index < fields.length; index += 2) {
       const [name, value] = [fields[index]!, fields[index + 1]!];
       if (name === '*') complete = true;
-      if (name === '*' || name === 'g') continue;
+      if (name === '*' || name === '#') continue;
       const [sequence, balance] = value.split(':');
       units.push({ unit: name, balance: Number(balance), sequence: Number(sequence) });
     }

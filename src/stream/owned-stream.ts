@@ -25,6 +25,8 @@ export class OwnedStream {
     readonly partition: number,
     readonly epoch: string,
     public settled: number,
+    /** What listeners may be told: settled, and the balances behind it in the cache. */
+    public announced: number = settled,
   ) {
     this.name = streamName(topic, partition);
   }

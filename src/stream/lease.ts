@@ -1,0 +1,116 @@
+// Keeps this worker's leases: renews, takes over what it should own, hands over what it should not.
+// Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced: its
+// epoch in Postgres is no longer the one that our writes name.
+import { topics } from '../../schemas/events.ts';
+import type { Log } from '../io/log.ts';
+import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';
+import { desiredOwner } from './assignment.ts';
+import { OwnedStream } from './owned-stream.ts';
+import { PARTITIONS, parsePosition, streamName } from './topology.ts';
+
+export const allStreams: readonly string[] = topics.flatMap((topic) =>
+  Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
+);
+
+export interface LeaseKeeperOptions {
+  worker: string;
+  store: LeaseStore;
+  renewMs: number;
+  log: Log;
+  /** Called when a newer process of our name has taken our place. */
+  onSuperseded(): void;
+}
+
+export class LeaseKeeper {
+  readonly owned = new Map<string, OwnedStream>();
+  /** Streams that another worker should own: read no more of them, release when empty. */
+  private readonly leaving = new Set<string>();
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private busy: Promise<void> | null = null;
+  private stopping = false;
+
+  constructor(private readonly options: LeaseKeeperOptions) {}
+
+  async start(): Promise<void> {
+    await this.tick(true);
+    this.timer = setInterval(() => {
+      this.refresh().catch((error: unknown) =>
+        this.options.log.warn({ error: String(error) }, 'could not renew leases'),
+      );
+    }, this.options.renewMs);
+  }
+
+  /** Streams to read from now. */
+  readable(): OwnedStream[] {
+    return [...this.owned.values()].filter((stream) => !this.leaving.has(stream.name));
+  }
+
+  holds(stream: OwnedStream): boolean {
+    return this.owned.get(stream.name) === stream;
+  }
+
+  /** Renews and reconciles with Postgres now; calls during one share it. */
+  refresh(): Promise<void> {
+    this.busy ??= this.tick(false).finally(() => {
+      this.busy = null;
+    });
+    return this.busy;
+  }
+
+  /** Stops renewing and gives everything back at once; what is in memory must be settled before. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    clearInterval(this.timer);
+    await this.busy?.catch(() => {});
+    await this.options.store.release([...this.owned.values()]);
+    this.owned.clear();
+    await this.options.store.leave();
+  }
+
+  private async tick(starting: boolean): Promise<void> {
+    const view = await this.options.store.renew(starting);
+    if (!view.current) {
+      this.owned.clear();
+      this.options.onSuperseded();
+      return;
+    }
+    if (this.stopping) return;
+    this.dropLost(view);
+    for (const row of view.streams) await this.reconcile(row, view.alive);
+  }
+
+  private dropLost(view: LeaseView): void {
+    const epochs = new Map(view.streams.map((row) => [row.stream, row.epoch]));
+    for (const stream of this.owned.values()) {
+      if (epochs.get(stream.name) === stream.epoch) continue;
+      this.owned.delete(stream.name);
+      this.leaving.delete(stream.name);
+      this.options.log.warn({ stream: stream.name }, 'lost the lease of a stream');
+    }
+  }
+
+  private async reconcile(row: StreamRow, alive: readonly string[]): Promise<void> {
+    const { worker, store } = this.options;
+    const wanted = desiredOwner(row.stream, alive) === worker;
+    const held = this.owned.get(row.stream);
+    if (wanted) {
+      this.leaving.delete(row.stream);
+      if (!held && (row.owner === null || row.owner === worker || !alive.includes(row.owner)))
+        await this.acquire(row.stream);
+    } else if (held) {
+      this.leaving.add(row.stream);
+      if (held.inMemory > 0) return;
+      await store.release([held]);
+      this.owned.delete(row.stream);
+      this.leaving.delete(row.stream);
+    }
+  }
+
+  private async acquire(name: string): Promise<void> {
+    const lease = await this.options.store.acquire(name);
+    const position = parsePosition(`${name}.0`, topics);
+    if (!lease || !position || this.stopping) return;
+    const { topic, partition } = position;
+    this.owned.set(name, new OwnedStream(topic, partition, lease.epoch, lease.settled));
+  }
+}

@@ -1,0 +1,180 @@
+// Settles a batch: load, decide, write, again and again until every event of it is accounted for or
+// the stream is no longer ours. One bad event must not sink its batch: a write that fails on data is
+// halved until the culprit stands alone, and that one goes to the dead letters.
+// Invariant: events of a stream are settled in order, and `settled` moves only with a commit.
+import type { Log } from '../io/log.ts';
+import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
+import type { Rule } from '../ledger/decision.ts';
+import type { LoadRequest, LoadedBatch } from '../store/load.ts';
+import type { StreamStep, WriteFault, WrittenBalance } from '../store/writer.ts';
+import { backoffMs, sleep } from './backoff.ts';
+import type { OwnedStream } from './owned-stream.ts';
+
+export interface LedgerStore {
+  load(request: LoadRequest): Promise<LoadedBatch>;
+  write(plan: BatchPlan, steps: readonly StreamStep[]): Promise<WrittenBalance[]>;
+  faultOf(error: unknown): WriteFault;
+}
+
+export interface Settled {
+  plan: BatchPlan;
+  written: readonly WrittenBalance[];
+  streams: readonly OwnedStream[];
+}
+
+export interface SettlerOptions {
+  store: LedgerStore;
+  rules: ReadonlyMap<string, Rule>;
+  log: Log;
+  deferralsMax: number;
+  /** Whether we still hold the lease of this very stream object. */
+  holds(stream: OwnedStream): boolean;
+  /** Reads epochs and positions again after a fence. */
+  refreshLeases(): Promise<void>;
+  /** After each commit, in commit order. */
+  onSettled(settled: Settled): Promise<void>;
+  onRetry(reason: string): void;
+  isStopped(): boolean;
+}
+
+const BACKOFF = { baseMs: 50, maxMs: 5_000 };
+/** Floors and repeats are met with fresh state; so often in a row only by a bug. */
+const RELOADS_MAX = 20;
+
+/** Thrown out of a settle that must end unfinished; the entries stay pending in Redis. */
+export class SettleStopped extends Error {}
+
+export class Settler {
+  /** Batches that still ask for known outcomes, after one met a repeat; guess: repeats come in runs. */
+  private suspicious = 0;
+
+  constructor(private readonly options: SettlerOptions) {}
+
+  async settle(
+    all: readonly BatchItem[],
+    streams: ReadonlyMap<string, OwnedStream>,
+  ): Promise<void> {
+    let items = all;
+    let reloads = 0;
+    for (let attempt = 1; ;) {
+      items = this.stillOurs(items, streams);
+      if (items.length === 0) return;
+      if (this.options.isStopped()) throw new SettleStopped();
+      try {
+        await this.once(items, streams, attempt > 1 || reloads > 0);
+        return;
+      } catch (error) {
+        const fault = this.options.store.faultOf(error);
+        this.options.onRetry(fault);
+        if (fault === 'data' || reloads > RELOADS_MAX)
+          return await this.bisect(items, streams, error);
+        if (fault === 'repeat') this.suspicious = 50;
+        if (fault === 'repeat' || fault === 'floor') {
+          reloads++;
+          continue;
+        }
+        if (fault === 'fenced') await this.refresh();
+        else this.options.log.warn({ error: String(error), attempt }, 'write failed, trying again');
+        // The commit may have happened: a deferred event is looked up again, not taken from memory.
+        items = items.filter((item) => item.attempts === 0);
+        await sleep(backoffMs(attempt++, BACKOFF));
+        await this.refresh();
+      }
+    }
+  }
+
+  private async once(
+    items: readonly BatchItem[],
+    streams: ReadonlyMap<string, OwnedStream>,
+    probe: boolean,
+  ): Promise<void> {
+    const isSettled = (item: BatchItem): boolean =>
+      item.attempts === 0 && item.offset <= streams.get(item.stream)!.settled;
+    const suspicious = this.suspicious > 0;
+    if (suspicious) this.suspicious--;
+    const loaded = await this.options.store.load({ items, probe: probe || suspicious, isSettled });
+    const done = (item: BatchItem): boolean =>
+      isSettled(item) && (loaded.known.has(item.key) || loaded.elsewhere.has(item.key));
+    const open = items.filter((item) => !done(item));
+    const plan = planBatch({
+      items: open,
+      readsOf: loaded.readsOf,
+      known: loaded.known,
+      rules: this.options.rules,
+      state: loaded.state,
+      deferralsMax: this.options.deferralsMax,
+    });
+    const steps = stepsOf(open, streams, isSettled);
+    const written = steps.length === 0 ? [] : await this.options.store.write(plan, steps);
+    for (const step of steps) streams.get(step.stream)!.settled = step.to;
+    for (const item of items) if (item.attempts === 0) streams.get(item.stream)!.itemSettled(item);
+    const touched = [...new Set(items.map((item) => item.stream))].map((name) =>
+      streams.get(name)!,
+    );
+    await this.options.onSettled({ plan, written, streams: touched });
+  }
+
+  private async bisect(
+    items: readonly BatchItem[],
+    streams: ReadonlyMap<string, OwnedStream>,
+    error: unknown,
+  ): Promise<void> {
+    this.options.onRetry('bisection');
+    if (items.length === 1) {
+      const [item] = items;
+      // A dead letter that cannot be written either is no data error: it is retried, loudly.
+      if (item!.broken) await sleep(backoffMs(10, BACKOFF));
+      item!.broken = { reason: 'write_failed', detail: messageOf(error) };
+      return await this.settle(items, streams);
+    }
+    const middle = items.length >> 1;
+    await this.settle(items.slice(0, middle), streams);
+    await this.settle(items.slice(middle), streams);
+  }
+
+  private stillOurs(
+    items: readonly BatchItem[],
+    streams: ReadonlyMap<string, OwnedStream>,
+  ): readonly BatchItem[] {
+    const lost = [...streams.values()].filter((stream) => !this.options.holds(stream));
+    if (lost.length === 0) return items;
+    const names = new Set(lost.map((stream) => stream.name));
+    return items.filter((item) => !names.has(item.stream));
+  }
+
+  private async refresh(): Promise<void> {
+    await this.options.refreshLeases().catch((error: unknown) => {
+      this.options.log.warn({ error: String(error) }, 'could not read the leases');
+    });
+  }
+}
+
+/** How each stream moves. A hole in the offsets means that Redis has lost entries: it is counted. */
+export function stepsOf(
+  items: readonly BatchItem[],
+  streams: ReadonlyMap<string, OwnedStream>,
+  isSettled: (item: BatchItem) => boolean,
+): StreamStep[] {
+  const steps = new Map<string, StreamStep>();
+  for (const item of items) {
+    const stream = streams.get(item.stream)!;
+    let step = steps.get(item.stream);
+    if (!step) {
+      const { epoch, settled } = stream;
+      step = { stream: item.stream, epoch, from: settled, to: settled, renumbered: 0, lost: 0 };
+      steps.set(item.stream, step);
+    }
+    if (item.attempts > 0) continue;
+    if (isSettled(item)) {
+      step.renumbered += item.events;
+      continue;
+    }
+    step.lost += item.offset - step.to - 1;
+    step.to = item.offset + item.events - 1;
+  }
+  return [...steps.values()];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,88 @@
+// What a worker measures, bound once. Names after notes of the ecosystem: base units, `_total`.
+import { type Metrics, SIZE_BUCKETS } from '../io/metrics.ts';
+import type { BatchPlan } from '../ledger/batch.ts';
+import type { StreamHealth } from './upkeep.ts';
+
+export class WorkerMetrics {
+  readonly batchEvents;
+  readonly flushSeconds;
+  readonly claimed;
+  readonly deleted;
+  private readonly endToEnd;
+  private readonly verdicts;
+  private readonly entries;
+  private readonly partnerEarnings;
+  private readonly retries;
+  private readonly health;
+
+  constructor(metrics: Metrics) {
+    this.batchEvents = metrics
+      .histogram('tallyrace_batch_size', 'Events in a batch', [], SIZE_BUCKETS)
+      .labels();
+    this.flushSeconds = metrics
+      .histogram('tallyrace_flush_duration_seconds', 'Load, decide and write of a batch')
+      .labels();
+    this.endToEnd = metrics
+      .histogram('tallyrace_ledger_end_to_end_seconds', 'From accepted to committed, per event')
+      .labels();
+    const events = metrics.counter(
+      'tallyrace_events_settled_total',
+      'Events accounted for in the ledger, by what became of them',
+      ['verdict'],
+    );
+    this.verdicts = {
+      posted: events.labels('posted'),
+      refused: events.labels('refused'),
+      dead: events.labels('dead'),
+      duplicate: events.labels('duplicate'),
+      deferred: events.labels('deferred'),
+    };
+    this.entries = metrics.counter('tallyrace_entries_total', 'Ledger entries written').labels();
+    this.partnerEarnings = metrics
+      .counter('partner_earnings_processed_total', 'Earnings posted to partners')
+      .labels();
+    this.retries = metrics.counter(
+      'tallyrace_write_retries_total',
+      'Writes that were tried again, by reason',
+      ['reason'],
+    );
+    this.claimed = metrics
+      .counter('tallyrace_claimed_entries_total', 'Stream entries claimed from earlier readers')
+      .labels();
+    this.deleted = metrics
+      .counter('tallyrace_deleted_pending_total', 'Pending entries that were gone from the stream')
+      .labels();
+    const gauge = (name: string, help: string) => metrics.gauge(name, help, ['stream']);
+    this.health = {
+      length: gauge('tallyrace_stream_length', 'Entries in the stream'),
+      backlog: gauge('tallyrace_stream_lag', 'Events appended and not settled'),
+      oldest: gauge('tallyrace_stream_oldest_pending_seconds', 'Age of the oldest open entry'),
+    };
+  }
+
+  settled(plan: BatchPlan, nowMs: number): void {
+    for (const counts of plan.counts.values()) {
+      this.verdicts.posted.inc(counts.posted);
+      this.verdicts.refused.inc(counts.refused);
+      this.verdicts.dead.inc(counts.dead);
+      this.verdicts.duplicate.inc(counts.duplicate);
+      if (counts.deferred > 0) this.verdicts.deferred.inc(counts.deferred);
+    }
+    for (const { item, entries } of plan.outcomes) {
+      this.endToEnd.observe(Math.max(0, nowMs - item.event.acceptedAt) / 1000);
+      this.entries.inc(entries.length);
+      for (const { slot, amount } of entries)
+        if (amount > 0 && slot.account.startsWith('partner:')) this.partnerEarnings.inc();
+    }
+  }
+
+  retried(reason: string): void {
+    this.retries.labels(reason).inc();
+  }
+
+  streamHealth(health: StreamHealth): void {
+    this.health.length.labels(health.name).set(health.length);
+    this.health.backlog.labels(health.name).set(health.backlog);
+    this.health.oldest.labels(health.name).set(health.oldestPendingMs / 1000);
+  }
+}
