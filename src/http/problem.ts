@@ -71,6 +71,7 @@ export const catalogue = {
     'A store is away',
     'Redis or Postgres does not answer, so nothing can be promised. Retry with the same ids.',
   ),
+  not_ready: entry('Not ready', 'The detail names what fails; `checks` says how.'),
   position_not_reached: entry(
     'The position has not been reached yet',
     'The ledger is behind the position asked for. Retry after a moment.',

@@ -1,0 +1,120 @@
+// The node's metrics as Prometheus text (format 0.0.4). Each process writes its snapshot to a file
+// every second; whoever is scraped merges the fresh ones, with a `process` label.
+// Invariant: all samples of one name stand together under one HELP and TYPE, as parsers ask.
+import { readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { FamilySnapshot, Metrics, SeriesSnapshot } from './metrics.ts';
+
+export interface ProcessSnapshot {
+  process: string;
+  /** ms since the epoch. */
+  at: number;
+  families: FamilySnapshot[];
+}
+
+const PUBLISH_EVERY_MS = 1_000;
+/** A process that has not written for this long is not running. */
+const FRESH_MS = 5_000;
+const SUFFIX = '.metrics.json';
+
+/** What every process says of itself. */
+export function watchProcess(metrics: Metrics): void {
+  const memory = metrics.gauge('process_resident_memory_bytes', 'Resident memory.').labels();
+  const cpu = metrics.counter('process_cpu_seconds_total', 'CPU time, user and system.').labels();
+  const lag = metrics
+    .gauge('tallyrace_event_loop_lag_seconds', 'Longest delay of the event loop since last asked.')
+    .labels();
+  const started = metrics.gauge('process_start_time_seconds', 'Start, in Unix time.').labels();
+  started.set(Math.round(Date.now() / 1_000 - process.uptime()));
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  let cpuSeconds = 0;
+  metrics.onSnapshot(() => {
+    memory.set(process.memoryUsage.rss());
+    const { user, system } = process.cpuUsage();
+    cpu.inc((user + system) / 1e6 - cpuSeconds);
+    cpuSeconds = (user + system) / 1e6;
+    lag.set(Math.max(0, delay.max / 1e9));
+    delay.reset();
+  });
+}
+
+/** Writes this process's snapshot to `<dir>/<process>.metrics.json` every second, whole or not. */
+export function publishMetrics(
+  metrics: Metrics,
+  dir: string,
+  process: string,
+): { stop(): Promise<void> } {
+  const file = join(dir, process + SUFFIX);
+  let writing = Promise.resolve();
+  const publish = async (): Promise<void> => {
+    const snapshot: ProcessSnapshot = { process, at: Date.now(), families: metrics.snapshot() };
+    await Bun.write(`${file}.new`, JSON.stringify(snapshot));
+    await rename(`${file}.new`, file);
+  };
+  const timer = setInterval(() => {
+    // A full disk costs metrics, nothing else.
+    writing = writing.then(publish).catch(() => {});
+  }, PUBLISH_EVERY_MS);
+  timer.unref();
+  return {
+    async stop() {
+      clearInterval(timer);
+      await writing;
+      await rm(file, { force: true });
+    },
+  };
+}
+
+/** Snapshots of the other processes of this node. */
+export async function otherSnapshots(dir: string, own: string): Promise<ProcessSnapshot[]> {
+  const names = await readdir(dir).catch(() => []);
+  const files = names.filter((name) => name.endsWith(SUFFIX) && name !== own + SUFFIX);
+  const snapshots = await Promise.all(
+    files.map(async (name) => (await Bun.file(join(dir, name)).json()) as ProcessSnapshot),
+  ).catch(() => []);
+  return snapshots.filter(({ at }) => Date.now() - at < FRESH_MS);
+}
+
+export function prometheusText(snapshots: readonly ProcessSnapshot[]): string {
+  const families = new Map<string, { family: FamilySnapshot; lines: string[] }>();
+  for (const { process, families: ofProcess } of snapshots) {
+    for (const family of ofProcess) {
+      let merged = families.get(family.name);
+      if (!merged) families.set(family.name, (merged = { family, lines: [] }));
+      for (const series of family.series) merged.lines.push(...samples(family, series, process));
+    }
+  }
+  return [...families.values()]
+    .filter(({ lines }) => lines.length > 0)
+    .map(
+      ({ family: { name, help, kind }, lines }) =>
+        `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n` +
+        `# TYPE ${name} ${kind}\n${lines.join('\n')}\n`,
+    )
+    .join('');
+}
+
+function samples(family: FamilySnapshot, series: SeriesSnapshot, process: string): string[] {
+  const { name, kind, labelNames, buckets } = family;
+  const labels = [
+    ...labelNames.map((label, index) => `${label}="${escaped(series.labels[index]!)}"`),
+    `process="${escaped(process)}"`,
+  ].join(',');
+  if (kind !== 'histogram') return [`${name}{${labels}} ${series.values[0]}`];
+  let count = 0;
+  const lines = buckets.map((bound, index) => {
+    count += series.values[index]!;
+    return `${name}_bucket{${labels},le="${bound}"} ${count}`;
+  });
+  count += series.values[buckets.length]!;
+  lines.push(`${name}_bucket{${labels},le="+Inf"} ${count}`);
+  lines.push(`${name}_sum{${labels}} ${series.values[buckets.length + 1]}`);
+  lines.push(`${name}_count{${labels}} ${count}`);
+  return lines;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
