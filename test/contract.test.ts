@@ -7,6 +7,7 @@ import { rules } from '../consumers/index.ts';
 import { domains } from '../schemas/domains.ts';
 import type { EventDefinition } from '../schemas/events.ts';
 import { eventDefinition, eventDefinitions } from '../schemas/index.ts';
+import { floorOf } from '../src/ledger/accounts.ts';
 import type { Decision, LedgerEvent, Reads, Rule, State } from '../src/ledger/decision.ts';
 import { decodeEntry, encodeEvent } from '../src/stream/codec.ts';
 
@@ -44,8 +45,9 @@ function decide(definition: EventDefinition, data: object, balance = 1_000_000) 
   const rule = rules.get(definition.type)!;
   const event = ledgerEvent(definition, structuredClone(data));
   const strays: string[] = [];
-  const decision = rule.decide(event, stateOf(rule.reads(event), balance, strays));
-  return { decision, strays };
+  const reads = rule.reads(event);
+  const decision = rule.decide(event, stateOf(reads, balance, strays));
+  return { decision, reads, strays };
 }
 
 function sums(decision: Decision): Record<string, number> {
@@ -104,6 +106,14 @@ describe.each(cases)('$name', ({ definition, data }) => {
 
   test('stays within its declared reads', () => {
     expect(decide(definition, data).strays).toEqual([]);
+  });
+
+  test('declares every guarded account that it debits', () => {
+    const { decision, reads } = decide(definition, data);
+    const legs = decision.verdict === 'post' ? decision.legs : [];
+    for (const { account, unit, amount } of legs)
+      if (amount < 0 && floorOf(account) !== null)
+        expect(reads.accounts).toContainEqual({ account, unit });
   });
 });
 
