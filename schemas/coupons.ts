@@ -1,6 +1,6 @@
 // Coupons: terms, checks and what is answered, and the list of the domain's events, which are
 // written in coupons-events.ts.
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import * as base from './primitives.ts';
 
 const { AMOUNT_MAX, AccountPart, ClientId, PositiveMoney, Time, closed } = base;
@@ -39,7 +39,7 @@ export type PublicReason = (typeof publicReasons)[number];
 export const CouponCode = AccountPart;
 
 const PositiveInteger = Type.Integer({ minimum: 1, maximum: AMOUNT_MAX });
-const Names = (of: TSchema) => Type.Array(of, { minItems: 1, maxItems: 500, uniqueItems: true });
+const Names = Type.Array(ClientId, { minItems: 1, maxItems: 500, uniqueItems: true });
 
 /** When in the week a coupon applies. A window whose `until` is not after `from` ends next day. */
 export const CouponWindow = closed({
@@ -79,8 +79,8 @@ export const CouponTerms = closed({
       budget: Type.Optional(PositiveMoney),
     }),
   ),
-  products: Type.Optional(Names(ClientId)),
-  segments: Type.Optional(Names(ClientId)),
+  products: Type.Optional(Names),
+  segments: Type.Optional(Names),
   stackable: Type.Optional(Type.Boolean({ default: false })),
   status: Type.Optional(words('active', 'disabled')),
   metadata: Type.Optional(base.Metadata),

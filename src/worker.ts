@@ -144,7 +144,7 @@ export async function startWorker(parts: WorkerParts, options: WorkerOptions): P
 
   async function expireAll(): Promise<void> {
     for (const { topic, partition } of leases.readable())
-      if (topic === 'coupons') await expireReservations(redis, partition, EXPIRY_MAX);
+      if (topic === 'coupons') await expireReservations({ redis, sql }, partition, EXPIRY_MAX);
   }
 
   async function ensurePartitions(): Promise<void> {

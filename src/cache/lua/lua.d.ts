@@ -1,0 +1,5 @@
+// Lua scripts are imported as text: `import reserve from './lua/reserve.lua' with { type: 'text' }`.
+declare module '*.lua' {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,140 @@
+// Puts counters back that Redis does not have, from the rows in Postgres.
+// Invariant: as long as a code's counters are missing, no script changes its redemptions, so what is
+// read here cannot be overtaken; and everything is put only where nothing is.
+import { type Document, getDocument } from '../store/documents.ts';
+import type { Sql } from '../io/postgres.ts';
+import { textArray } from '../store/columns.ts';
+import { PARTITIONS, offsetKey, settledKey } from '../stream/topology.ts';
+import { COUPON_KIND } from './coupon-table.ts';
+import {
+  couponKey,
+  customersKey,
+  expiriesKey,
+  orderKey,
+  partitionOfRedemption,
+  redemptionKey,
+} from './redemption-keys.ts';
+import { type RedemptionRow, type StoredRedemption, redemptionsOf } from './redemption-record.ts';
+import { type RedemptionScripts, orAppendRefused } from './redemption-scripts.ts';
+
+/** How long Redis remembers a settled redemption; after that Postgres answers. */
+export const SETTLED_MEMORY_MS = 60 * 60 * 1_000;
+/** How long a settled order is known to have used a code, when it comes again. */
+export const ORDER_MEMORY_MS = 24 * 60 * 60 * 1_000;
+
+const PAGE = 1_000;
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+export interface RebuildParts {
+  scripts: RedemptionScripts;
+  sql: Sql;
+}
+
+/** Redemptions first: the counters are what makes a code usable. */
+export async function warmCoupon(parts: RebuildParts, tenant: number, code: string): Promise<void> {
+  const { scripts, sql } = parts;
+  await seedOpenRedemptions(parts, tenant, code);
+  const [usage] = await usageRows(sql, [{ tenant, code }]);
+  const terms: Document | null = await getDocument(sql, tenant, COUPON_KIND, code);
+  const used = usage!.reserved + usage!.redeemed;
+  await scripts.put(
+    'seedCoupon',
+    [couponKey(tenant, code)],
+    [
+      terms?.version ?? 0,
+      usage!.reserved,
+      usage!.redeemed,
+      usage!.budgetUsed,
+      used === 0 ? 'all' : 'none',
+    ],
+  );
+}
+
+async function seedOpenRedemptions(
+  { scripts, sql }: RebuildParts,
+  tenant: number,
+  code: string,
+): Promise<void> {
+  const since = new Date(Date.now() - ORDER_MEMORY_MS);
+  let after = NO_ID;
+  for (;;) {
+    const rows = await sql`
+      select * from coupon_open_redemptions(${tenant}, ${code}, ${since}, ${after}, ${PAGE})`;
+    const redemptions = redemptionsOf(rows as unknown as RedemptionRow[]);
+    await Promise.all(redemptions.map((redemption) => seedRedemption(scripts, redemption)));
+    if (redemptions.length < PAGE) return;
+    after = redemptions.at(-1)!.id.slice('rdm_'.length);
+  }
+}
+
+export async function seedRedemption(
+  scripts: RedemptionScripts,
+  { id, status, record }: StoredRedemption,
+): Promise<void> {
+  const orders = record.uses.map(({ code }) => orderKey(record.tenant, code, record.order));
+  await scripts.put(
+    'seedRedemption',
+    [redemptionKey(id), expiriesKey(partitionOfRedemption(id)), ...orders],
+    [status, record.expiresAt, JSON.stringify(record), SETTLED_MEMORY_MS, ORDER_MEMORY_MS],
+  );
+}
+
+/** Waits for the ledger: the customer's uses may be on a stream still. False: count again. */
+export async function warmCustomer(
+  { scripts, sql }: RebuildParts,
+  tenant: number,
+  code: string,
+  customer: string,
+  moves: string,
+): Promise<boolean> {
+  await allSettled(scripts);
+  const [row] = await sql`
+    select coupon_customer_uses(${tenant}, ${code}, ${customer}) as uses`;
+  return scripts.put(
+    'seedCustomer',
+    [couponKey(tenant, code), customersKey(tenant, code)],
+    [customer, String(row!['uses']), moves],
+  );
+}
+
+const SETTLE_WAIT_MS = 2_000;
+
+/** Resolves when every redemption event appended before the call is in Postgres. */
+async function allSettled({ redis }: RedemptionScripts): Promise<void> {
+  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
+  const read = (keys: string[]) => orAppendRefused(redis.mget(keys));
+  const appended = await read(partitions.map((partition) => offsetKey('coupons', partition)));
+  const deadline = Date.now() + SETTLE_WAIT_MS;
+  for (;;) {
+    const settled = await read(partitions.map((partition) => settledKey('coupons', partition)));
+    if (partitions.every((index) => Number(settled[index] ?? 0) >= Number(appended[index] ?? 0)))
+      return;
+    if (Date.now() > deadline) throw new LedgerBehind();
+    await Bun.sleep(20);
+  }
+}
+
+/** The counters of a code cannot be known before the ledger has caught up. */
+export class LedgerBehind extends Error {}
+
+export interface UsageRow {
+  reserved: number;
+  redeemed: number;
+  budgetUsed: number;
+}
+
+/** What the rows in Postgres say; one for each of the codes, in their order. */
+export async function usageRows(
+  sql: Sql,
+  codes: readonly { tenant: number; code: string }[],
+): Promise<UsageRow[]> {
+  const tenants = `{${codes.map(({ tenant }) => tenant).join(',')}}`;
+  const rows = await sql`
+    select * from coupon_usage(${tenants}::text::int[],
+      ${textArray(codes.map(({ code }) => code))}::text::text[])`;
+  return rows.map((row) => ({
+    reserved: Number(row['reserved']),
+    redeemed: Number(row['redeemed']),
+    budgetUsed: Number(row['budget_used']),
+  }));
+}
