@@ -1,7 +1,7 @@
 // Drives HTTP/1.1 keep-alive connections over raw sockets, one request in flight on each, without
-// pipelining. fetch costs several times what the servers under test do, and would be measured instead.
-// Closed loop: a connection sends as soon as it has its answer. Open loop: requests have a timetable,
-// and latency counts from the intended start, so a server that stalls cannot hide it.
+// pipelining. fetch costs several times what the servers under test do, and would be measured.
+// Closed loop: a connection sends as soon as it has its answer. Open loop: requests have a
+// timetable, and latency counts from the intended start, so a server that stalls cannot hide it.
 import type { Socket } from 'bun';
 import { Histogram, type Percentiles } from './histogram.ts';
 

@@ -1,5 +1,5 @@
-// What the generator sends: each workload makes the bytes of its n-th request, as cheaply as it can,
-// since the generator shares the machine with the servers it measures.
+// What the generator sends: each workload makes the bytes of its n-th request, as cheaply as it
+// can, since the generator shares the machine with the servers it measures.
 import type { RequestMaker } from './http-load.ts';
 
 export interface Target {

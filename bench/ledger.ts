@@ -1,0 +1,128 @@
+// T3: one worker against the same rows by bare SQL. The streams are full before the worker starts,
+// and the first tenth is not timed, so its start does not count.
+import type { Redis } from 'ioredis';
+import { EarningCredited } from '../schemas/accounts.ts';
+import { connectPostgres } from '../src/io/postgres.ts';
+import { producerClient, redisReady } from '../src/io/redis.ts';
+import { Appender } from '../src/stream/append.ts';
+import { encodeEvent } from '../src/stream/codec.ts';
+import { PARTITIONS, partitionOf, settledKey } from '../src/stream/topology.ts';
+import { type Stack, openServices } from '../test/services.ts';
+import { buildBatches, writeBatches } from './limits/bare-ledger.ts';
+import { type Earning, earnings } from './lib/earnings.ts';
+import { treeUsageOf, usageOf } from './lib/machine.ts';
+import type { Comparison, Measurement } from './lib/rounds.ts';
+
+const USERS = 100_000;
+const LEGS = 2;
+const BATCH_EVENTS = 2_000;
+const WARM_UP_SHARE = 0.1;
+const EVENTS_PER_SECOND_EXPECTED = 30_000;
+
+export function ledgerBench(seconds: number): Comparison[] {
+  const count = Math.round(seconds * EVENTS_PER_SECOND_EXPECTED);
+  const events = earnings(count, USERS, 'evt');
+  return [
+    {
+      name: 'ledger',
+      target: '>= 0.8 x limit, >= 80,000 entries/s a worker',
+      unit: 'entries/s',
+      subject: () => withServices((stack) => measureWorker(stack, events)),
+      limit: () => withServices((stack) => measureBareSql(stack, events)),
+    },
+  ];
+}
+
+async function withServices(measure: (stack: Stack) => Promise<Measurement>): Promise<Measurement> {
+  const stack = await openServices('bench');
+  try {
+    await stack.createTenant('bench');
+    return await measure(stack);
+  } finally {
+    await stack.close();
+  }
+}
+
+async function measureWorker(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
+  const redis = producerClient(stack.redisUrl, 'bench');
+  await redisReady(redis);
+  await fill(redis, events);
+  const worker = await stack.startWorker();
+  const warm = events.length * WARM_UP_SHARE;
+  const { atMs: startMs, settled: before } = await reached(redis, warm);
+  const used = { worker: usageOf(worker.pid), postgres: treeUsageOf(stack.postgresPid) };
+  const { atMs: endMs, settled } = await reached(redis, events.length);
+  const seconds = (endMs - startMs) / 1000;
+  const after = { worker: usageOf(worker.pid), postgres: treeUsageOf(stack.postgresPid) };
+  redis.disconnect();
+  return {
+    perSecond: ((settled - before) * LEGS) / seconds,
+    cores: {
+      worker: (after.worker.cpuSeconds - used.worker.cpuSeconds) / seconds,
+      postgres: (after.postgres.cpuSeconds - used.postgres.cpuSeconds) / seconds,
+    },
+    rssMb: { worker: after.worker.rssMb },
+    doubts: await doubtsOf(stack, events.length),
+  };
+}
+
+async function fill(redis: Redis, events: readonly Earning[]): Promise<void> {
+  const appender = new Appender(redis, { bytesWaitingMax: 2 ** 30, entryEventsMax: 100 });
+  const appends = events.map(({ id, user, amount }) => {
+    const data = {
+      user_id: user,
+      kind: 'video_completed',
+      amount: { amount, currency: 'USD' },
+      reference: 'video_9',
+    };
+    const tuple = encodeEvent(EarningCredited, { tenant: 1, id, acceptedAt: Date.now(), data });
+    return appender.append('events', partitionOf(1, EarningCredited.orderKey(data)), tuple);
+  });
+  await Promise.all(appends);
+}
+
+const STALLED_MS = 60_000;
+
+async function reached(redis: Redis, count: number): Promise<{ atMs: number; settled: number }> {
+  const keys = Array.from({ length: PARTITIONS }, (_, partition) =>
+    settledKey('events', partition),
+  );
+  for (const startMs = performance.now(); ; await Bun.sleep(5)) {
+    const values = await redis.mget(...keys);
+    const settled = values.reduce((sum, value) => sum + Number(value ?? 0), 0);
+    const atMs = performance.now();
+    if (settled >= count) return { atMs, settled };
+    if (atMs - startMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
+  }
+}
+
+async function doubtsOf(stack: Stack, expected: number): Promise<string[]> {
+  const [row] = await stack.owner`
+    select sum(posted)::int as posted, sum(refused)::int as refused from streams`;
+  const { posted, refused } = row as { posted: number; refused: number };
+  // A debit that comes before any credit of its user is refused, as it must be.
+  return posted + refused === expected && refused < expected * 0.03
+    ? []
+    : [`of ${expected} events ${posted} were posted and ${refused} refused`];
+}
+
+async function measureBareSql(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
+  const batches = buildBatches(events, BATCH_EVENTS);
+  const sql = connectPostgres(stack.databaseUrl, { max: 1, name: 'bare', asOwner: true });
+  try {
+    const warm = Math.ceil(batches.length * WARM_UP_SHARE);
+    await writeBatches(sql, batches.slice(0, warm));
+    const used = treeUsageOf(stack.postgresPid);
+    const startMs = performance.now();
+    await writeBatches(sql, batches.slice(warm));
+    const seconds = (performance.now() - startMs) / 1000;
+    const after = treeUsageOf(stack.postgresPid);
+    return {
+      perSecond: ((batches.length - warm) * BATCH_EVENTS * LEGS) / seconds,
+      cores: { postgres: (after.cpuSeconds - used.cpuSeconds) / seconds },
+      rssMb: {},
+    };
+  } finally {
+    await sql.end();
+  }
+}
