@@ -212,6 +212,12 @@ const settings = {
     'milliseconds that a caller may ask it to wait',
     times,
   ),
+  trustedProxyHops: integer(
+    'TRUSTED_PROXY_HOPS',
+    0,
+    'proxies in front whose X-Forwarded-For is believed, 0 takes the address of the socket',
+    [0, 10],
+  ),
   drainMs: integer('DRAIN_MS', 10_000, 'milliseconds a process may take to end its work', times),
 } satisfies Record<string, Setting<unknown>>;
 

@@ -31,9 +31,10 @@ export interface GuardParts {
   log: Log;
   /** Proxies in front of us whose X-Forwarded-For is believed. */
   trustedProxyHops: number;
+  /** For routes that do not name their own. */
+  bodyBytesMax: number;
 }
 
-export const BODY_BYTES_MAX = 32 * 1024;
 const JSON_ONLY: readonly string[] = ['application/json'];
 
 /** What Elysia gives us of a request. */
@@ -113,7 +114,7 @@ export class Guard {
     this.params = shapeOf(route.params, '/params');
     this.query = shapeOf(route.query, '/query');
     this.scopes = route.scope === null ? [] : [route.scope].flat();
-    this.bodyBytesMax = route.bodyBytesMax ?? BODY_BYTES_MAX;
+    this.bodyBytesMax = route.bodyBytesMax ?? parts.bodyBytesMax;
     this.contentTypes = route.contentTypes ?? JSON_ONLY;
     this.accepts = route.accepts ?? false;
     this.meter = parts.recorder.route(route.name, route.tag);

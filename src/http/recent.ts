@@ -20,6 +20,12 @@ export class RecentEvents {
     return this.current.get(key) ?? this.previous.get(key);
   }
 
+  /** Redis went away and may come back without what it had: ask it again for everything. */
+  clear(): void {
+    this.current.clear();
+    this.previous.clear();
+  }
+
   /** Notes an event whose append has begun; forgets it if that fails. */
   add(tenant: number, id: string, fingerprint: bigint, position: Promise<string>): void {
     const key = `${tenant} ${id}`;

@@ -102,7 +102,7 @@ export interface Route<
   body?: Body;
   /** The schema is for the document only; the handler checks item by item. */
   bodyCheckedByHandler?: boolean;
-  /** Default 32 KiB. */
+  /** Default: BODY_BYTES_MAX, 32 KiB. */
   bodyBytesMax?: number;
   /** Default application/json. */
   contentTypes?: readonly string[];

@@ -1,0 +1,199 @@
+// The ingress process: makes the clients and parts, listens, and drains when told to stop.
+// Invariant: it listens only with a current schema, and stops only when what it accepted is with
+// Redis and what it was asked is answered.
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import packageJson from '../package.json' with { type: 'json' };
+import { createApp } from './app.ts';
+import { BalanceCache } from './cache/balances.ts';
+import { Keys } from './cache/keys.ts';
+import type { Config } from './config.ts';
+import { Admission } from './http/admission.ts';
+import type { GuardParts } from './http/guard.ts';
+import { Idempotency } from './http/idempotency.ts';
+import { Ingest } from './http/ingest.ts';
+import { Limiter } from './http/limits.ts';
+import { ReadinessProbe } from './http/readiness.ts';
+import { RecentEvents } from './http/recent.ts';
+import { Recorder } from './http/recorder.ts';
+import { systemClock } from './io/clock.ts';
+import { type Log, createLog } from './io/log.ts';
+import { Metrics } from './io/metrics.ts';
+import { publishMetrics, watchProcess } from './io/metrics-text.ts';
+import { type Sql, connectPostgres } from './io/postgres.ts';
+import { producerClient, redisReady, subscriberClient } from './io/redis.ts';
+import { allRoutes } from './routes/index.ts';
+import { keyResolver } from './store/limits.ts';
+import { schemaIsCurrent } from './store/migrate.ts';
+import { Appender } from './stream/append.ts';
+import { Settlement } from './stream/settlement.ts';
+
+export interface Ingress {
+  url: string;
+  port: number;
+  stop(): Promise<void>;
+}
+
+export interface IngressOptions {
+  /** False in tests: a port that is taken must then be an error. */
+  reusePort: boolean;
+}
+
+interface Clients {
+  redis: Redis;
+  subscriber: Redis;
+  sql: Sql;
+}
+
+/** Ids of events accepted lately; about 60 MB when full of long ids. */
+const RECENT_EVENTS_MAX = 2 ** 18;
+const STORE_PAUSE_MS = 500;
+
+/** Runs until a signal; resolves when everything is drained. */
+export async function runIngress(config: Config): Promise<void> {
+  const name = config.processName ?? 'ingress';
+  const log = createLog(name, config.logLevel);
+  const ingress = await startIngress(config, log, { reusePort: true });
+  log.info({ url: ingress.url }, 'listening');
+  await stopSignal();
+  log.info('stopping');
+  await ingress.stop();
+}
+
+export async function startIngress(
+  config: Config,
+  log: Log,
+  options: IngressOptions,
+): Promise<Ingress> {
+  const { databaseUrl, redisUrl } = config;
+  if (!databaseUrl || !redisUrl)
+    throw new Error('DATABASE_URL and REDIS_URL must be set; "tallyrace up" brings its own');
+  const name = config.processName ?? 'ingress';
+  const clients: Clients = {
+    redis: producerClient(redisUrl, name),
+    subscriber: subscriberClient(redisUrl, `${name}-subscriber`),
+    sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
+  };
+  try {
+    await storesReady(clients, log);
+    return await serve(config, name, clients, log, options);
+  } catch (error) {
+    await closeClients(clients);
+    throw error;
+  }
+}
+
+async function serve(
+  config: Config,
+  name: string,
+  clients: Clients,
+  log: Log,
+  { reusePort }: IngressOptions,
+): Promise<Ingress> {
+  const { redis, subscriber, sql } = clients;
+  const metrics = new Metrics();
+  watchProcess(metrics);
+  const admission = new Admission(redis, config);
+  const appender = new Appender(redis, {
+    bytesWaitingMax: config.appendBytesWaitingMax,
+    entryEventsMax: config.entryEventsMax,
+  });
+  const settlement = new Settlement(subscriber, redis);
+  const recent = new RecentEvents(RECENT_EVENTS_MAX);
+  redis.on('close', () => recent.clear());
+  watchIngress(metrics, admission, appender);
+  await admission.start();
+
+  const metricsDir = join(config.home, 'run');
+  const routes = allRoutes({
+    sql,
+    redis,
+    settlement,
+    recent,
+    clock: systemClock,
+    ingest: new Ingest({ appender, recent, clock: systemClock }),
+    balances: new BalanceCache(redis, config.balanceCacheTtlS),
+    waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
+    batchBytesMax: config.batchBodyBytesMax,
+    readiness: new ReadinessProbe({ redis, sql, schemaIsCurrent, admission }),
+    metrics,
+    metricsDir,
+    processName: name,
+    version: packageJson.version,
+  });
+  const guard: GuardParts = {
+    keys: new Keys(keyResolver(sql), systemClock),
+    limiter: new Limiter(redis),
+    idempotency: new Idempotency(redis),
+    admission,
+    recorder: new Recorder(metrics, log),
+    log,
+    trustedProxyHops: config.trustedProxyHops,
+    bodyBytesMax: config.bodyBytesMax,
+  };
+  // Bodies are measured by the guard; this bound only ends what no route would take.
+  const requestBytesMax = config.batchBodyBytesMax * 4;
+  const app = createApp(routes, guard, { reusePort, requestBytesMax });
+  app.listen({ port: config.port, hostname: config.host });
+  const server = app.server!;
+  const published = publishMetrics(metrics, metricsDir, name);
+
+  async function stop(): Promise<void> {
+    admission.draining = true;
+    const deadline = setTimeout(() => void server.stop(true), config.drainMs);
+    // Stops accepting; requests in flight are answered, then their connections end.
+    await Promise.race([server.stop(), admission.whenIdle().then(() => Bun.sleep(50))]);
+    await server.stop(true);
+    await appender.drain();
+    clearTimeout(deadline);
+    admission.stop();
+    settlement.stop();
+    await published.stop();
+    await closeClients(clients);
+  }
+  return { url: `http://${config.host}:${server.port}`, port: server.port!, stop };
+}
+
+/** Waits for Redis and Postgres, however long; refuses a schema that is not current. */
+async function storesReady({ redis, subscriber, sql }: Clients, log: Log): Promise<void> {
+  for (let said = false; ; said = true) {
+    try {
+      await Promise.all([redisReady(redis), redisReady(subscriber)]);
+      const { current, detail } = await schemaIsCurrent(sql);
+      if (!current) throw new SchemaOutdated(detail);
+      return;
+    } catch (error) {
+      if (error instanceof SchemaOutdated) throw error;
+      if (!said) log.warn({ error: String(error) }, 'waiting for Redis and Postgres');
+      await Bun.sleep(STORE_PAUSE_MS);
+    }
+  }
+}
+
+/** The message says what to run. */
+export class SchemaOutdated extends Error {}
+
+function watchIngress(metrics: Metrics, admission: Admission, appender: Appender): void {
+  const inFlight = metrics.gauge('tallyrace_http_requests_in_flight', 'Requests being answered.');
+  const backlog = metrics.gauge('tallyrace_backlog_events', 'Events accepted and not settled.');
+  const waiting = metrics.gauge('tallyrace_append_waiting_bytes', 'Bytes on their way to Redis.');
+  const handles = [inFlight.labels(), backlog.labels(), waiting.labels()] as const;
+  metrics.onSnapshot(() => {
+    handles[0].set(admission.inFlight);
+    handles[1].set(admission.backlogEvents);
+    handles[2].set(appender.bytesWaiting);
+  });
+}
+
+async function closeClients({ redis, subscriber, sql }: Clients): Promise<void> {
+  redis.disconnect();
+  subscriber.disconnect();
+  await sql.end({ timeout: 2 });
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve());
+    process.once('SIGINT', () => resolve());
+  });
+}
