@@ -1,10 +1,14 @@
 // The benches: `npm run bench -- [name] [--seconds n] [--rounds n]`. Each measures the product and
 // the physical limit it is held against in turns, in one run, and leaves JSON in bench/results.
 import { parseArgs } from 'node:util';
+import { ingestBench } from './ingest.ts';
 import { ledgerBench } from './ledger.ts';
 import { type Comparison, ROUNDS, compare, printReport, saveReport } from './lib/rounds.ts';
+import { validateBench } from './validate.ts';
 
 const benches: Record<string, (seconds: number) => Comparison[]> = {
+  validate: validateBench,
+  ingest: ingestBench,
   ledger: ledgerBench,
 };
 

@@ -22,6 +22,8 @@ export interface Comparison {
   unit: string;
   subject: () => Promise<Measurement>;
   limit: () => Promise<Measurement>;
+  /** At most so many, for a bench that takes long and tells the same each time. */
+  rounds?: number;
 }
 
 export interface Report {
@@ -37,7 +39,8 @@ export interface Report {
 
 export const ROUNDS = 3;
 
-export async function compare(comparison: Comparison, rounds = ROUNDS): Promise<Report> {
+export async function compare(comparison: Comparison, roundsWanted = ROUNDS): Promise<Report> {
+  const rounds = Math.min(roundsWanted, comparison.rounds ?? roundsWanted);
   const subjects: Measurement[] = [];
   const limits: Measurement[] = [];
   for (let round = 0; round < rounds; round++) {

@@ -1,0 +1,48 @@
+// T2: events into Redis, one per request and 100 per request, against the same micro-batched
+// appends behind a bare Elysia. No worker runs: this is the ingress alone.
+import { openServices } from '../test/services.ts';
+import { type Comparison, type Measurement } from './lib/rounds.ts';
+import { type Load, measureHttp, startBare, withIngress } from './lib/servers.ts';
+
+const USERS = 100_000;
+/** An answer waits for Redis to have the event on disk, so it takes many to keep the server busy. */
+const CONNECTIONS = { single: 512, batched: 64 };
+
+export function ingestBench(seconds: number): Comparison[] {
+  return [
+    comparison('ingest', 1, seconds, '>= 0.70 x limit'),
+    comparison('ingest-batch', 100, seconds, '>= 300,000 events/s'),
+  ];
+}
+
+function comparison(name: string, batch: number, seconds: number, target: string): Comparison {
+  const load: Load = {
+    name: 'ingest',
+    keys: USERS,
+    batch,
+    connections: batch === 1 ? CONNECTIONS.single : CONNECTIONS.batched,
+    seconds,
+    expectedStatus: 202,
+  };
+  return {
+    name,
+    target,
+    unit: 'events/s',
+    subject: () =>
+      withIngress(
+        async () => {},
+        (server, stack) => measureHttp(server, load, { redis: stack.redisPid }),
+      ),
+    limit: () => measureBare(load),
+  };
+}
+
+async function measureBare(load: Load): Promise<Measurement> {
+  const stack = await openServices('bench');
+  try {
+    const bare = await startBare('bare-ingest.ts', stack.redisUrl);
+    return await measureHttp(bare, load, { redis: stack.redisPid }).finally(() => bare.stop());
+  } finally {
+    await stack.close();
+  }
+}
