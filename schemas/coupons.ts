@@ -99,7 +99,9 @@ export const Coupon = closed({
   code: CouponCode,
   version: Type.Integer(),
   ...CouponTerms.properties,
-  usage: Type.Optional(CouponUsage),
+  usage: CouponUsage,
+  created_at: Time,
+  updated_at: Time,
 });
 export type Coupon = Static<typeof Coupon>;
 

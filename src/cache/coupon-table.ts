@@ -72,7 +72,9 @@ export class CouponTable {
         codes = new Map();
         this.tenants.set(tenant, codes);
       }
-      codes.set(key, this.compiled(body as CouponTerms, version));
+      // Our own write may be here before the change log brings it, or an older one.
+      if ((codes.get(key)?.version ?? 0) < version)
+        codes.set(key, this.compiled(body as CouponTerms, version));
     }
   }
 

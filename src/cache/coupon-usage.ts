@@ -8,7 +8,7 @@ import type { Sql } from '../io/postgres.ts';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 import type { CodeUsage } from './coupon-check.ts';
 import { changesKey, couponKey, customersKey, lifeKey } from './redemption-keys.ts';
-import { usageRows } from './redemption-rebuild.ts';
+import { usageRows, valuesOf } from './coupon-usage-read.ts';
 
 const POLL_MS = 100;
 const CHANGES_KEPT = 20_000;
@@ -31,6 +31,7 @@ export class CouponUsage {
   private polling = false;
   /** Ms since the epoch: every change before it is here. */
   asOf = 0;
+  asOfText = new Date(0).toISOString();
   /** How far Redis's clock, which expires reservations, is ahead of ours. */
   clockSkewMs = 0;
 
@@ -86,6 +87,7 @@ export class CouponUsage {
       const changed = await this.changes(start);
       if (changed.length > 0) await this.read(changed);
       this.asOf = start;
+      this.asOfText = new Date(start).toISOString();
     } finally {
       this.polling = false;
     }
@@ -210,11 +212,4 @@ function splitName(name: string): [number, string] {
 function hold<V>(held: Map<string, V>, name: string, value: V): void {
   if (held.size >= HELD_MAX && !held.has(name)) held.delete(held.keys().next().value!);
   held.set(name, value);
-}
-
-function valuesOf(replies: [error: Error | null, result: unknown][] | null): unknown[] {
-  return (replies ?? []).map(([error, result]) => {
-    if (error) throw error;
-    return result;
-  });
 }

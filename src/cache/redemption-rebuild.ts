@@ -3,7 +3,7 @@
 // read here cannot be overtaken; and everything is put only where nothing is.
 import { type Document, getDocument } from '../store/documents.ts';
 import type { Sql } from '../io/postgres.ts';
-import { textArray } from '../store/columns.ts';
+import { AppendRefused } from '../stream/append.ts';
 import { PARTITIONS, offsetKey, settledKey } from '../stream/topology.ts';
 import { COUPON_KIND } from './coupon-table.ts';
 import {
@@ -16,6 +16,7 @@ import {
 } from './redemption-keys.ts';
 import { type RedemptionRow, type StoredRedemption, redemptionsOf } from './redemption-record.ts';
 import { type RedemptionScripts, orAppendRefused } from './redemption-scripts.ts';
+import { usageRows } from './coupon-usage-read.ts';
 
 /** How long Redis remembers a settled redemption; after that Postgres answers. */
 export const SETTLED_MEMORY_MS = 60 * 60 * 1_000;
@@ -109,32 +110,7 @@ async function allSettled({ redis }: RedemptionScripts): Promise<void> {
     const settled = await read(partitions.map((partition) => settledKey('coupons', partition)));
     if (partitions.every((index) => Number(settled[index] ?? 0) >= Number(appended[index] ?? 0)))
       return;
-    if (Date.now() > deadline) throw new LedgerBehind();
+    if (Date.now() > deadline) throw new AppendRefused('too_many_waiting');
     await Bun.sleep(20);
   }
-}
-
-/** The counters of a code cannot be known before the ledger has caught up. */
-export class LedgerBehind extends Error {}
-
-export interface UsageRow {
-  reserved: number;
-  redeemed: number;
-  budgetUsed: number;
-}
-
-/** What the rows in Postgres say; one for each of the codes, in their order. */
-export async function usageRows(
-  sql: Sql,
-  codes: readonly { tenant: number; code: string }[],
-): Promise<UsageRow[]> {
-  const tenants = `{${codes.map(({ tenant }) => tenant).join(',')}}`;
-  const rows = await sql`
-    select * from coupon_usage(${tenants}::text::int[],
-      ${textArray(codes.map(({ code }) => code))}::text::text[])`;
-  return rows.map((row) => ({
-    reserved: Number(row['reserved']),
-    redeemed: Number(row['redeemed']),
-    budgetUsed: Number(row['budget_used']),
-  }));
 }

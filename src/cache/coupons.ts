@@ -1,0 +1,49 @@
+// The parts of the coupon domain that an ingress process holds, opened and closed together.
+import type { Redis } from 'ioredis';
+import type { Sql } from '../io/postgres.ts';
+import type { Appender } from '../stream/append.ts';
+import { CheckRecorder } from './coupon-check-recorder.ts';
+import { CouponTable } from './coupon-table.ts';
+import { CouponUsage } from './coupon-usage.ts';
+import { RedemptionBook } from './redemption-book.ts';
+import { RedemptionScripts } from './redemption-scripts.ts';
+
+export interface Coupons {
+  redis: Redis;
+  sql: Sql;
+  table: CouponTable;
+  usage: CouponUsage;
+  book: RedemptionBook;
+  recorder: CheckRecorder;
+  /** Sends the last counts and stops following; call it before the appender is drained. */
+  close(): Promise<void>;
+}
+
+export interface CouponOptions {
+  redis: Redis;
+  sql: Sql;
+  appender: Appender;
+  onError?(error: unknown): void;
+}
+
+/** Resolves when every coupon is in this process. */
+export async function openCoupons(options: CouponOptions): Promise<Coupons> {
+  const { redis, sql, appender, onError = () => {} } = options;
+  const table = new CouponTable();
+  const usage = new CouponUsage(redis, sql, onError);
+  const scripts = new RedemptionScripts(redis);
+  await Promise.all([table.follow(sql, { onError }), usage.start()]);
+  const recorder = new CheckRecorder(appender, onError);
+  return {
+    redis,
+    sql,
+    table,
+    usage,
+    recorder,
+    book: new RedemptionBook({ scripts, sql, table, usage }),
+    async close() {
+      usage.stop();
+      await Promise.all([recorder.stop(), table.stop()]);
+    },
+  };
+}
