@@ -11,8 +11,11 @@ import type { Route } from './http/route.ts';
 export interface AppOptions {
   /** Several processes share one port. False in tests, where a port in use must be an error. */
   reusePort: boolean;
-  requestBytesMax: number;
 }
+
+/** Bun would answer 413 itself, and not as a problem. The guard refuses by Content-Length before it
+ * reads, and counts chunked bodies as they come, so no more than a route's own limit is ever held. */
+const REQUEST_BYTES_MAX = 2 ** 40;
 
 export function createApp(routes: readonly Route[], parts: GuardParts, options: AppOptions) {
   const app = new Elysia({
@@ -20,7 +23,7 @@ export function createApp(routes: readonly Route[], parts: GuardParts, options: 
     precompile: true,
     serve: {
       reusePort: options.reusePort,
-      maxRequestBodySize: options.requestBytesMax,
+      maxRequestBodySize: REQUEST_BYTES_MAX,
       idleTimeout: 60,
     },
   });

@@ -16,6 +16,7 @@ import { Limiter } from './http/limits.ts';
 import { ReadinessProbe } from './http/readiness.ts';
 import { RecentEvents } from './http/recent.ts';
 import { Recorder } from './http/recorder.ts';
+import type { Route } from './http/route.ts';
 import { systemClock } from './io/clock.ts';
 import { type Log, createLog } from './io/log.ts';
 import { Metrics } from './io/metrics.ts';
@@ -31,6 +32,7 @@ import { Settlement } from './stream/settlement.ts';
 export interface Ingress {
   url: string;
   port: number;
+  routes: readonly Route[];
   stop(): Promise<void>;
 }
 
@@ -131,9 +133,7 @@ async function serve(
     trustedProxyHops: config.trustedProxyHops,
     bodyBytesMax: config.bodyBytesMax,
   };
-  // Bodies are measured by the guard; this bound only ends what no route would take.
-  const requestBytesMax = config.batchBodyBytesMax * 4;
-  const app = createApp(routes, guard, { reusePort, requestBytesMax });
+  const app = createApp(routes, guard, { reusePort });
   app.listen({ port: config.port, hostname: config.host });
   const server = app.server!;
   const published = publishMetrics(metrics, metricsDir, name);
@@ -151,7 +151,7 @@ async function serve(
     await published.stop();
     await closeClients(clients);
   }
-  return { url: `http://${config.host}:${server.port}`, port: server.port!, stop };
+  return { url: `http://${config.host}:${server.port}`, port: server.port!, routes, stop };
 }
 
 /** Waits for Redis and Postgres, however long; refuses a schema that is not current. */

@@ -1,6 +1,7 @@
 // The door under test: an ingress inside the test process, on a free port, over a real stack.
 import { afterAll } from 'bun:test';
 import { readConfig } from '../../src/config.ts';
+import type { Route } from '../../src/http/route.ts';
 import { startIngress } from '../../src/ingress.ts';
 import { createLog } from '../../src/io/log.ts';
 import { type Stack, openStack } from '../stack.ts';
@@ -11,6 +12,7 @@ export interface Door {
   /** The tenant's key with every scope. */
   key: string;
   tenant: number;
+  routes: readonly Route[];
   call(method: string, path: string, request?: Call): Promise<Reply>;
 }
 
@@ -42,6 +44,7 @@ export async function openDoor(name: string, env: Record<string, string> = {}): 
     url,
     key: tenant.key,
     tenant: tenant.id,
+    routes: ingress.routes,
     call: (method, path, request = {}) => call(url + path, method, tenant.key, request),
   };
 }
