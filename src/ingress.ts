@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApp } from './app.ts';
 import { BalanceCache } from './cache/balances.ts';
+import { openCoupons } from './cache/coupons.ts';
 import { Keys } from './cache/keys.ts';
 import type { Config } from './config.ts';
 import { Admission } from './http/admission.ts';
@@ -18,6 +19,7 @@ import { RecentEvents } from './http/recent.ts';
 import { Recorder } from './http/recorder.ts';
 import type { Route } from './http/route.ts';
 import { systemClock } from './io/clock.ts';
+import { endWithin, stopSignal } from './io/lifecycle.ts';
 import { type Log, createLog } from './io/log.ts';
 import { Metrics } from './io/metrics.ts';
 import { publishMetrics, watchProcess } from './io/metrics-text.ts';
@@ -25,7 +27,7 @@ import { type Sql, connectPostgres } from './io/postgres.ts';
 import { producerClient, redisReady, subscriberClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
-import { schemaIsCurrent } from './store/migrate.ts';
+import { MigrationError, schemaIsCurrent } from './store/migrate.ts';
 import { Appender } from './stream/append.ts';
 import { Settlement } from './stream/settlement.ts';
 
@@ -50,6 +52,8 @@ interface Clients {
 /** Ids of events accepted lately; about 60 MB when full of long ids. */
 const RECENT_EVENTS_MAX = 2 ** 18;
 const STORE_PAUSE_MS = 500;
+/** After the requests: the appender, the files, the clients. */
+const LAST_STEPS_MS = 5_000;
 
 /** Runs until a signal; resolves when everything is drained. */
 export async function runIngress(config: Config): Promise<void> {
@@ -57,8 +61,9 @@ export async function runIngress(config: Config): Promise<void> {
   const log = createLog(name, config.logLevel);
   const ingress = await startIngress(config, log, { reusePort: true });
   log.info({ url: ingress.url }, 'listening');
-  await stopSignal();
-  log.info('stopping');
+  const signal = await stopSignal();
+  log.info({ signal }, 'stopping');
+  endWithin(config.drainMs + LAST_STEPS_MS);
   await ingress.stop();
 }
 
@@ -106,8 +111,16 @@ async function serve(
   watchIngress(metrics, admission, appender);
   await admission.start();
 
+  const coupons = await openCoupons({
+    redis,
+    sql,
+    appender,
+    onError: (error) => log.warn({ error: String(error) }, 'coupons are not up to date'),
+  });
+
   const metricsDir = join(config.home, 'run');
   const routes = allRoutes({
+    coupons,
     sql,
     redis,
     settlement,
@@ -144,6 +157,7 @@ async function serve(
     // Stops accepting; requests in flight are answered, then their connections end.
     await Promise.race([server.stop(), admission.whenIdle().then(() => Bun.sleep(50))]);
     await server.stop(true);
+    await coupons.close();
     await appender.drain();
     clearTimeout(deadline);
     admission.stop();
@@ -160,18 +174,15 @@ async function storesReady({ redis, subscriber, sql }: Clients, log: Log): Promi
     try {
       await Promise.all([redisReady(redis), redisReady(subscriber)]);
       const { current, detail } = await schemaIsCurrent(sql);
-      if (!current) throw new SchemaOutdated(detail);
+      if (!current) throw new MigrationError(detail);
       return;
     } catch (error) {
-      if (error instanceof SchemaOutdated) throw error;
+      if (error instanceof MigrationError) throw error;
       if (!said) log.warn({ error: String(error) }, 'waiting for Redis and Postgres');
       await Bun.sleep(STORE_PAUSE_MS);
     }
   }
 }
-
-/** The message says what to run. */
-export class SchemaOutdated extends Error {}
 
 function watchIngress(metrics: Metrics, admission: Admission, appender: Appender): void {
   const inFlight = metrics.gauge('tallyrace_http_requests_in_flight', 'Requests being answered.');
@@ -189,11 +200,4 @@ async function closeClients({ redis, subscriber, sql }: Clients): Promise<void> 
   redis.disconnect();
   subscriber.disconnect();
   await sql.end({ timeout: 2 });
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGINT', () => resolve());
-  });
 }

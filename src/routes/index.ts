@@ -1,20 +1,28 @@
 // Every route of every domain, and what they need. A domain adds its line to each of the two.
+import type { Coupons } from '../cache/coupons.ts';
 import { openApiDocument } from '../http/openapi.ts';
+import { afterLedger } from '../http/prefer.ts';
 import type { Route } from '../http/route.ts';
 import { type AccountParts, accountRoutes } from './accounts.ts';
+import { couponCheckRoutes } from './coupon-checks.ts';
+import { couponRoutes } from './coupons.ts';
 import { type EventParts, eventRoutes } from './events.ts';
 import { type GameParts, gameRoutes } from './games.ts';
 import { limitRoutes } from './limits.ts';
 import { type OpsParts, opsRoutes } from './ops.ts';
+import { redemptionRoutes } from './redemptions.ts';
 
 export type RouteParts = AccountParts &
   EventParts &
   GameParts &
-  Omit<OpsParts, 'document'> & { version: string };
+  Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
   let document: object | null = null;
   const routes: Route[] = [
+    ...couponRoutes(parts.coupons),
+    ...couponCheckRoutes(parts.coupons),
+    ...redemptionRoutes(parts.coupons).map((route) => afterLedger(route, parts)),
     ...eventRoutes(parts),
     ...accountRoutes(parts),
     ...gameRoutes(parts),
