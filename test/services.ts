@@ -80,8 +80,10 @@ async function open(name: string, opened: Opened[]): Promise<Stack> {
     TALLYRACE_HOME: home,
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
   };
+  const count = { ingress: 0, worker: 0 };
   const start = async (verb: 'ingress' | 'worker', env: Record<string, string> = {}) => {
-    const started = await startProcess(verb, { ...environment, ...env });
+    const name = { PROCESS_NAME: `${verb}-${++count[verb]}` };
+    const started = await startProcess(verb, { ...environment, ...name, ...env });
     opened.push({ what: verb, close: () => started.kill('SIGKILL') });
     return started;
   };

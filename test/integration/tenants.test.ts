@@ -1,0 +1,162 @@
+// A tenant sees its own rows and nobody else's: over every read route that the API document lists,
+// and in every table that has a tenant, where a connection that named no tenant sees nothing.
+import { beforeAll, describe, expect, test } from 'bun:test';
+import { Client } from '../client.ts';
+import { eventually } from '../processes.ts';
+import { openStack } from '../stack.ts';
+
+/** In every name that the first tenant chooses, so that a leak can be recognised. */
+const MARK = 'zq9secret';
+
+const stack = await openStack('tenants');
+const [mine, theirs] = [await stack.createTenant('mine'), await stack.createTenant('theirs')];
+const ingress = await stack.startIngress();
+await stack.startWorker();
+const me = new Client(ingress.url, mine.key);
+const stranger = new Client(ingress.url, theirs.key);
+const document = (await me.get<{ paths: Record<string, Record<string, unknown>> }>('/openapi.json'))
+  .body;
+
+const parameters: Record<string, string> = { account: `user:${MARK}:earnings` };
+const total = { amount: 5_000, currency: 'USD' };
+
+async function populate(client: Client, mark: string): Promise<string> {
+  const terms = { name: mark, share_bp: 5_000, commission_bp: 1_000, currency: 'USD' };
+  await client.put(`/v1/partners/${mark}`, { ...terms, status: 'active' });
+  await client.put(`/v1/coupons/${mark}`, { kind: 'percent', percent_bp: 500 });
+  await eventually('the coupon is known', async () => {
+    const reply = await client.post('/v1/coupons/validate', { code: mark, order: { total } });
+    return reply.body['valid'] === true;
+  });
+  const redemption = await client.post<{ id: string }>(
+    '/v1/redemptions',
+    { code: mark, customer_id: mark, order: { id: mark, total } },
+    { 'idempotency-key': mark },
+  );
+  const data = { user_id: mark, kind: 'test', amount: total, reference: mark };
+  const event = { id: mark, type: 'earning.credited', data };
+  const sent = await client.post('/v1/events', event, { prefer: 'wait=ledger' });
+  expect(sent.status).toBe(200);
+  // The same id with another body, which the ledger keeps as evidence.
+  return redemption.body.id;
+}
+
+/** What takes the place of a path's parameter, for the first tenant's own rows. */
+function filled(path: string): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const resource = path.split('/')[2]!;
+    const value = parameters[`${resource}.${name}`] ?? parameters[name];
+    if (!value) throw new Error(`no row of ${path} is made here: add one`);
+    return encodeURIComponent(value);
+  });
+}
+
+beforeAll(async () => {
+  parameters['redemptions.id'] = await populate(me, MARK);
+  for (const resource of ['events', 'partners']) parameters[`${resource}.id`] = MARK;
+  parameters['coupons.code'] = MARK;
+  parameters['limits.policy'] = 'redemptions';
+  await populate(stranger, 'plain');
+}, 30_000);
+
+const readRoutes = Object.entries(document.paths)
+  .filter(([path, methods]) => path.startsWith('/v1/') && 'get' in methods)
+  .map(([path]) => path);
+
+describe.each(readRoutes)('GET %s', (path) => {
+  test('shows a tenant what it owns', async () => {
+    expect((await me.get(filled(path))).status).toBe(200);
+  });
+
+  test('shows a stranger nothing of it', async () => {
+    const reply = await stranger.get(filled(path));
+    expect(reply.status).toBeOneOf([200, 404]);
+    const { instance: _instance, ...shown } = reply.body;
+    const asked = JSON.stringify(shown).replaceAll(parameters['account']!, '');
+    expect(asked).not.toContain(MARK);
+    expect(asked).not.toContain(parameters['redemptions.id']!);
+  });
+
+  test('shows nobody anything without a key', async () => {
+    expect((await new Client(ingress.url, 'tr_test_nobody').get(filled(path))).status).toBe(401);
+  });
+});
+
+test('the list of read routes is not empty', () => {
+  expect(readRoutes.length).toBeGreaterThanOrEqual(8);
+});
+
+test('a stranger can neither commit nor release, nor take an id that is used elsewhere', async () => {
+  const id = parameters['redemptions.id']!;
+  for (const verb of ['commit', 'release'])
+    expect((await stranger.post(`/v1/redemptions/${id}/${verb}`, {})).status).toBe(404);
+  expect((await me.get(`/v1/redemptions/${id}`)).body['status']).toBe('reserved');
+  const data = { user_id: 'u', kind: 'test', amount: total, reference: 'r' };
+  const event = { id: MARK, type: 'earning.credited', data };
+  const reply = await stranger.post<{ results: { status: string }[] }>('/v1/events', event, {
+    prefer: 'wait=ledger',
+  });
+  expect(reply.body.results[0]).toMatchObject({ status: 'accepted' });
+});
+
+interface TableRow {
+  name: string;
+  column: string;
+  secured: boolean;
+}
+
+const tables = await stack.owner<TableRow[]>`
+  select c.relname as name, a.attname as column, c.relrowsecurity as secured
+  from pg_class c join pg_attribute a on a.attrelid = c.oid
+  where c.relnamespace = 'tallyrace'::regnamespace and c.relkind = 'r'
+    and (a.attname = 'tenant_id' or (c.relname = 'tenants' and a.attname = 'id'))
+    and not a.attisdropped order by 1`;
+
+describe.each([...tables])('table $name', ({ name, column, secured }) => {
+  test('has row-level security', () => {
+    expect(secured).toBe(true);
+  });
+
+  test('shows nothing to a connection that named no tenant', async () => {
+    expect(await countAs(name, '')).toBe(0);
+  });
+
+  test('shows a tenant its own rows only', async () => {
+    const [row] = await stack.owner`
+      select count(*)::int as count from ${stack.owner(name)}
+      where ${stack.owner(column)} = ${theirs.id}`;
+    expect(await countAs(name, `{${theirs.id}}`)).toBe(row!['count'] as number);
+  });
+});
+
+/** As the application role; null where it has no right to read the table at all. */
+async function countAs(table: string, tenants: string): Promise<number> {
+  const rows = await stack.sql.begin(async (sql) => {
+    await sql`select set_config('tallyrace.tenants', ${tenants}, true)`;
+    const [may] = await sql`select has_table_privilege(${`tallyrace.${table}`}, 'select') as may`;
+    if (!may!['may']) return tenants === '' ? [{ count: 0 }] : ownRows(table);
+    return sql`select count(*)::int as count from ${sql(table)}`;
+  });
+  return rows[0]!['count'] as number;
+}
+
+/** A partition that only its parent may be read through is as secret as can be. */
+function ownRows(table: string) {
+  return stack.owner<{ count: number }[]>`
+    select count(*)::int as count from ${stack.owner(table)} where tenant_id = ${theirs.id}`;
+}
+
+test('the tables of the tenant were not empty', async () => {
+  for (const table of ['outcomes', 'entries', 'balances', 'documents', 'redemptions'])
+    expect([table, await countAs(table, `{${theirs.id}}`)]).not.toEqual([table, 0]);
+});
+
+test('the role of the application can neither bypass the policies nor own a table', async () => {
+  const [role] = await stack.owner`
+    select rolsuper, rolbypassrls from pg_roles where rolname = 'tallyrace_app'`;
+  expect(role).toEqual({ rolsuper: false, rolbypassrls: false });
+  const owned = await stack.owner`
+    select c.relname from pg_class c join pg_roles r on r.oid = c.relowner
+    where r.rolname = 'tallyrace_app'`;
+  expect(owned).toHaveLength(0);
+});
