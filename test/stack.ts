@@ -4,9 +4,17 @@ import { type Stack, openServices } from './services.ts';
 
 export type { Stack } from './services.ts';
 
-/** Call at the top of a test file. */
-export async function openStack(name: string): Promise<Stack> {
+/** Call at the top of a test file. What `prepare` starts is stopped even when it throws. */
+export async function openStack<Prepared extends object = object>(
+  name: string,
+  prepare?: (stack: Stack) => Promise<Prepared>,
+): Promise<Stack & Prepared> {
   const stack = await openServices(name);
   afterAll(() => stack.close(), 60_000);
-  return stack;
+  try {
+    return { ...stack, ...((await prepare?.(stack)) as Prepared) };
+  } catch (error) {
+    await stack.close();
+    throw error;
+  }
 }

@@ -14,10 +14,13 @@ import { type LoadTally, sendAll } from '../load-client.ts';
 import { mixedEvents, mixedPartners } from '../mixed-events.ts';
 import { openStack } from '../stack.ts';
 
-const stack = await openStack('conservation');
-const tenant = await stack.createTenant('conservation');
-const [one, other] = await Promise.all([stack.startIngress(), stack.startIngress()]);
-await Promise.all([stack.startWorker(), stack.startWorker()]);
+const stack = await openStack('conservation', async (opened) => {
+  const tenant = await opened.createTenant('conservation');
+  const [one, other] = await Promise.all([opened.startIngress(), opened.startIngress()]);
+  await Promise.all([opened.startWorker(), opened.startWorker()]);
+  return { tenant, one, other };
+});
+const { tenant, one, other } = stack;
 const client = new Client(one.url, tenant.key);
 
 const seed = 20_260_131;

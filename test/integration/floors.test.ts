@@ -4,11 +4,13 @@ import { Client } from '../client.ts';
 import { expectBooksInOrder } from '../ledger-proof.ts';
 import { openStack } from '../stack.ts';
 
-const stack = await openStack('floors');
-const tenant = await stack.createTenant('floors');
-const [one, other] = await Promise.all([stack.startIngress(), stack.startIngress()]);
-await Promise.all([stack.startWorker(), stack.startWorker()]);
-const clients = [one, other].map(({ url }) => new Client(url, tenant.key));
+const stack = await openStack('floors', async (opened) => {
+  const { key } = await opened.createTenant('floors');
+  const ingresses = await Promise.all([opened.startIngress(), opened.startIngress()]);
+  await Promise.all([opened.startWorker(), opened.startWorker()]);
+  return { clients: ingresses.map(({ url }) => new Client(url, key)) };
+});
+const { clients } = stack;
 
 interface Settled {
   results: { outcome?: { verdict: string; reason?: string }; position: string }[];

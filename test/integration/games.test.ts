@@ -8,11 +8,13 @@ import { openStack } from '../stack.ts';
 
 const PARTNERS = 1_000;
 
-const stack = await openStack('games');
-const tenant = await stack.createTenant('games');
-const ingress = await stack.startIngress();
-await stack.startWorker();
-const client = new Client(ingress.url, tenant.key);
+const stack = await openStack('games', async (opened) => {
+  const { key } = await opened.createTenant('games');
+  const ingress = await opened.startIngress();
+  await opened.startWorker();
+  return { client: new Client(ingress.url, key) };
+});
+const { client } = stack;
 
 const partners = Array.from({ length: PARTNERS }, (_, n): AuditedPartner & { name: string } => ({
   id: `p_${n}`,

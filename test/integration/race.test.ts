@@ -16,11 +16,13 @@ interface Redemption {
   code?: string;
 }
 
-const stack = await openStack('race');
-const tenant = await stack.createTenant('race');
-const [one, other] = await Promise.all([stack.startIngress(), stack.startIngress()]);
-await stack.startWorker();
-const clients = [one, other].map(({ url }) => new Client(url, tenant.key));
+const stack = await openStack('race', async (opened) => {
+  const { key } = await opened.createTenant('race');
+  const ingresses = await Promise.all([opened.startIngress(), opened.startIngress()]);
+  await opened.startWorker();
+  return { clients: ingresses.map(({ url }) => new Client(url, key)) };
+});
+const { clients } = stack;
 
 function redeem(n: number, round: string): Promise<Reply<Redemption>> {
   return clients[n % 2]!.post<Redemption>(

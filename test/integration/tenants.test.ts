@@ -8,10 +8,13 @@ import { openStack } from '../stack.ts';
 /** In every name that the first tenant chooses, so that a leak can be recognised. */
 const MARK = 'zq9secret';
 
-const stack = await openStack('tenants');
-const [mine, theirs] = [await stack.createTenant('mine'), await stack.createTenant('theirs')];
-const ingress = await stack.startIngress();
-await stack.startWorker();
+const stack = await openStack('tenants', async (opened) => {
+  const [mine, theirs] = [await opened.createTenant('mine'), await opened.createTenant('theirs')];
+  const ingress = await opened.startIngress();
+  await opened.startWorker();
+  return { mine, theirs, ingress };
+});
+const { mine, theirs, ingress } = stack;
 const me = new Client(ingress.url, mine.key);
 const stranger = new Client(ingress.url, theirs.key);
 const document = (await me.get<{ paths: Record<string, Record<string, unknown>> }>('/openapi.json'))

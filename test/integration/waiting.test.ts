@@ -7,10 +7,12 @@ import { openStack } from '../stack.ts';
 
 const BACKLOG_EVENTS_MAX = 40;
 
-const stack = await openStack('waiting');
-const tenant = await stack.createTenant('waiting');
-const ingress = await stack.startIngress({ BACKLOG_EVENTS_MAX: String(BACKLOG_EVENTS_MAX) });
-const client = new Client(ingress.url, tenant.key);
+const stack = await openStack('waiting', async (opened) => {
+  const { key } = await opened.createTenant('waiting');
+  const ingress = await opened.startIngress({ BACKLOG_EVENTS_MAX: String(BACKLOG_EVENTS_MAX) });
+  return { client: new Client(ingress.url, key) };
+});
+const { client } = stack;
 let worker: Started;
 let sent = 0;
 
