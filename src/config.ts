@@ -141,7 +141,7 @@ const settings = {
     'connections to Postgres, each process',
     [2, 1_000],
   ),
-  redisAppendfsync: choice(
+  redisAppendfsync: choice<'always' | 'everysec'>(
     'REDIS_APPENDFSYNC',
     'always',
     'when the private Redis writes to disk; everysec may lose a second in a power cut',

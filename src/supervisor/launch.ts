@@ -47,8 +47,19 @@ const PROBE_PAUSE_MS = 25;
 
 export async function launch(plan: Launch, logFile: string): Promise<Running> {
   plan.before?.();
-  const logOffset = openLog(logFile);
+  const logOffset = prepareLog(logFile);
   const running = spawnLogged(plan, logFile);
+  await untilServing(plan, running, logFile, logOffset);
+  return running;
+}
+
+/** Rejects, with nothing left running, when it ends or takes too long. */
+export async function untilServing(
+  plan: Launch,
+  running: Running,
+  logFile: string,
+  logOffset: number,
+): Promise<void> {
   let ended: string | null = null;
   void running.exited.then((how) => (ended = how));
   const deadline = Date.now() + plan.readyWithinMs;
@@ -58,7 +69,7 @@ export async function launch(plan: Launch, logFile: string): Promise<Running> {
       (error: unknown) => String(error instanceof Error ? error.message : error),
     );
     if (ended !== null) break;
-    if (reason === null) return running;
+    if (reason === null) return;
     if (Date.now() > deadline) {
       await running.stop();
       throw new Unavailable(
@@ -115,7 +126,7 @@ function exitOf(child: ChildProcess): Promise<string> {
 }
 
 /** The log's size now; a log grown too large is put aside first. */
-function openLog(logFile: string): number {
+export function prepareLog(logFile: string): number {
   mkdirSync(dirname(logFile), { recursive: true });
   const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
   if (size < LOG_BYTES_MAX) return size;

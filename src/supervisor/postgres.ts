@@ -60,13 +60,12 @@ export async function startPostgres(options: PostgresPlace): Promise<Server> {
 export function preparePostgres(options: PostgresPlace): { plan: Launch; url: string } {
   const dir = resolve(options.dir);
   mkdirSync(dir, { recursive: true });
-  const password = secretIn(join(dir, 'password'));
+  const url = postgresUrl(dir, options.port);
   const place = placeFor(linkedBinaries(dir), dir);
   const cluster = join(place.data, 'cluster');
-  if (!existsSync(cluster)) initialise(place, cluster, password);
+  if (!existsSync(cluster)) initialise(place, cluster, new URL(url).password);
   // Overwritten in place, so that the file stays with the user whom Postgres runs as.
   writeFileSync(join(cluster, 'postgresql.conf'), configuration(options.port));
-  const url = `postgres://${USER}:${password}@127.0.0.1:${options.port}/${DATABASE}`;
   const command = [join(place.native, 'bin', 'postgres'), '-D', cluster];
   const plan: Launch = {
     name: 'postgres',
@@ -83,6 +82,11 @@ export function preparePostgres(options: PostgresPlace): { plan: Launch; url: st
     explain: (output) => explain(output, options.port),
   };
   return { plan, url };
+}
+
+/** Where the server of this directory is reached, running or not. */
+export function postgresUrl(dir: string, port: number): string {
+  return `postgres://${USER}:${secretIn(join(dir, 'password'))}@127.0.0.1:${port}/${DATABASE}`;
 }
 
 function configuration(port: number): string {

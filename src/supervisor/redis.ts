@@ -32,10 +32,11 @@ export function prepareRedis(options: RedisPlace): { plan: Launch; url: string }
   const binary = findRedis(options.say ?? (() => {}));
   const dir = resolve(options.dir);
   mkdirSync(join(dir, 'data'), { recursive: true, mode: 0o700 });
-  const password = secretIn(join(dir, 'password'));
+  const url = redisUrl(dir, options.port);
   const file = join(dir, 'redis.conf');
-  writeFileSync(file, configuration(options, join(dir, 'data'), password), { mode: 0o600 });
-  const url = `redis://:${password}@127.0.0.1:${options.port}`;
+  writeFileSync(file, configuration(options, join(dir, 'data'), new URL(url).password), {
+    mode: 0o600,
+  });
   const plan: Launch = {
     name: 'redis',
     command: [binary, file],
@@ -47,6 +48,11 @@ export function prepareRedis(options: RedisPlace): { plan: Launch; url: string }
     explain: (output) => explain(output, options.port),
   };
   return { plan, url };
+}
+
+/** Where the server of this directory is reached, running or not. */
+export function redisUrl(dir: string, port: number): string {
+  return `redis://:${secretIn(join(dir, 'password'))}@127.0.0.1:${port}`;
 }
 
 function configuration(options: RedisPlace, data: string, password: string): string {

@@ -1,0 +1,110 @@
+// What doctor looks at in Redis and Postgres: versions, and the settings that money depends on.
+import type { Redis } from 'ioredis';
+import { APP_ROLE, connectPostgres, type Sql } from '../io/postgres.ts';
+import { producerClient, redisReady } from '../io/redis.ts';
+import { schemaIsCurrent } from '../store/migrate.ts';
+import { isNewEnough } from '../supervisor/redis-binary.ts';
+import type { Check } from './doctor.ts';
+
+export async function redisChecks(url: string): Promise<Check[]> {
+  const client = producerClient(url, 'doctor');
+  try {
+    await redisReady(client, 2_000);
+    return [
+      versionCheck(await client.info('server')),
+      await redisSetting(client, 'appendonly', ['yes'], 'a crash would lose accepted events'),
+      await redisSetting(client, 'appendfsync', ['always', 'everysec'], 'a power cut would too'),
+      await redisSetting(client, 'maxmemory-policy', ['noeviction'], 'streams would be evicted'),
+    ];
+  } catch (error) {
+    return [away('redis', error, 'start it with "npm start", or look at REDIS_URL')];
+  } finally {
+    client.disconnect();
+  }
+}
+
+function versionCheck(info: string): Check {
+  const valkey = /valkey_version:([\d.]+)/.exec(info)?.[1];
+  const version = valkey ?? /redis_version:([\d.]+)/.exec(info)?.[1] ?? '';
+  const name = valkey ? 'valkey' : 'redis';
+  const ok = isNewEnough(name, version);
+  const fix = ok ? '' : 'install Redis 7.0 or Valkey 8, or later';
+  return { name, ok, detail: `version ${version}`, fix };
+}
+
+/** Hosted servers may not tell; then the reader has to look. */
+async function redisSetting(
+  client: Redis,
+  setting: string,
+  wanted: readonly string[],
+  otherwise: string,
+): Promise<Check> {
+  const name = `redis ${setting}`;
+  const answer = await client.config('GET', setting).catch(() => null);
+  const value = Array.isArray(answer) ? String(answer[1] ?? '') : '';
+  if (value === '') return { name, ok: true, detail: 'not told by this server', fix: '' };
+  const ok = wanted.includes(value);
+  const fix = ok ? '' : `set ${setting} to ${wanted.join(' or ')}: ${otherwise}`;
+  return { name, ok, detail: value, fix };
+}
+
+export async function postgresChecks(url: string): Promise<Check[]> {
+  const sql = connectPostgres(url, { max: 1, name: 'doctor', asOwner: true });
+  try {
+    const [server] = await sql<{ version: string }[]>`
+      select current_setting('server_version') as version`;
+    const version: Check = {
+      name: 'postgres',
+      ok: Number.parseInt(server!.version, 10) >= 15,
+      detail: `version ${server!.version}`,
+      fix: 'install Postgres 15 or later',
+    };
+    return [
+      version.ok ? { ...version, fix: '' } : version,
+      ...(await durability(sql)),
+      await schemaCheck(sql),
+      await roleCheck(sql),
+    ];
+  } catch (error) {
+    return [away('postgres', error, 'start it with "npm start", or look at DATABASE_URL')];
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function durability(sql: Sql): Promise<Check[]> {
+  const rows = await sql<{ name: string; setting: string }[]>`
+    select name, setting from pg_settings
+    where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name`;
+  return rows.map(({ name, setting }) => {
+    const ok = setting !== 'off';
+    const fix = ok ? '' : `set ${name} to on: a crash would lose or break the ledger`;
+    return { name: `postgres ${name}`, ok, detail: setting, fix };
+  });
+}
+
+async function schemaCheck(sql: Sql): Promise<Check> {
+  const { current, detail } = await schemaIsCurrent(sql);
+  const fix = current ? '' : 'run "tallyrace migrate"';
+  return { name: 'schema', ok: current, detail, fix };
+}
+
+async function roleCheck(sql: Sql): Promise<Check> {
+  const [role] = await sql<{ unbound: boolean }[]>`
+    select rolsuper or rolbypassrls as unbound from pg_roles where rolname = ${APP_ROLE}`;
+  const name = 'application role';
+  if (!role) return { name, ok: false, detail: 'missing', fix: 'run "tallyrace migrate"' };
+  return role.unbound
+    ? {
+        name,
+        ok: false,
+        detail: `${APP_ROLE} bypasses row-level security`,
+        fix: `alter role ${APP_ROLE} nosuperuser nobypassrls`,
+      }
+    : { name, ok: true, detail: `${APP_ROLE} is bound by row-level security`, fix: '' };
+}
+
+function away(name: string, error: unknown, fix: string): Check {
+  const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+  return { name, ok: false, detail: `does not answer${code}`, fix };
+}

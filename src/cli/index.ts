@@ -1,0 +1,12 @@
+// Every verb of the command, one file each. A new verb is one import and one entry here.
+import type { Command } from 'commander';
+import { addDoctor } from './doctor.ts';
+import { addKeys } from './keys.ts';
+import { addMigrate } from './migrate.ts';
+import { addProcesses } from './processes.ts';
+import { addUp } from './up.ts';
+
+/** Adds its verb to the command; an action that fails throws a Failure. */
+export type AddVerb = (program: Command) => void;
+
+export const verbs: readonly AddVerb[] = [addUp, addProcesses, addMigrate, addKeys, addDoctor];

@@ -1,0 +1,34 @@
+// ingress and worker: one process each, in the foreground, for those who supervise by themselves.
+import type { Command } from 'commander';
+import { readConfig } from '../config.ts';
+import { endOnSurprise } from '../io/lifecycle.ts';
+import { createLog } from '../io/log.ts';
+import { withServers } from '../supervisor/home.ts';
+
+export function addProcesses(program: Command): void {
+  program
+    .command('ingress')
+    .description('run one ingress process: HTTP in, streams out')
+    .action(async () => {
+      const config = processConfig('ingress');
+      const { runIngress } = await import('../ingress.ts');
+      await runIngress(config);
+      process.exit(0);
+    });
+  program
+    .command('worker')
+    .description('run one worker process: streams in, ledger out')
+    .action(async () => {
+      const config = processConfig('worker');
+      const { runWorker } = await import('../../consumers/main.ts');
+      await runWorker(config);
+      process.exit(0);
+    });
+}
+
+function processConfig(verb: string): ReturnType<typeof withServers> {
+  const config = withServers(readConfig(process.env));
+  const log = createLog(config.processName ?? verb, config.logLevel);
+  endOnSurprise((error) => log.fatal({ error }, 'unexpected end'));
+  return config;
+}

@@ -1,0 +1,145 @@
+// The whole stack as one process's children: servers, schema, demo tenant, workers, ingresses.
+// Invariant: whatever way it ends, nothing that it started stays; it stops in the order in which
+// each part needs the next: ingress, worker, then Redis and Postgres.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { migrate } from '../store/migrate.ts';
+import { ensureDemo } from './demo.ts';
+import { makeHome, serverPorts, type Home } from './home.ts';
+import { Keeper } from './keeper.ts';
+import { Unavailable, type Launch } from './launch.ts';
+import { lockHome, type Lock } from './lock.ts';
+import { endOrphans } from './orphans.ts';
+import { ingressPlan, localUrl, processNames, workerPlan, type Urls } from './plans.ts';
+import { portIsFree } from './ports.ts';
+import { preparePostgres } from './postgres.ts';
+import { prepareRedis } from './redis.ts';
+
+export interface Started {
+  url: string;
+  key: string;
+  home: Home;
+}
+
+export class Supervisor {
+  private lock: Lock | null = null;
+  private readonly ingresses: Keeper[] = [];
+  private readonly workers: Keeper[] = [];
+  private readonly servers: Keeper[] = [];
+  private stopping: Promise<void> | null = null;
+
+  constructor(
+    private readonly config: Config,
+    private readonly say: (line: string) => void,
+  ) {}
+
+  /** Everything up, or everything that was started stopped again and the reason thrown. */
+  async start(): Promise<Started> {
+    try {
+      return await this.startAll();
+    } catch (error) {
+      await this.stop();
+      throw diskFull(error, this.config.home) ?? error;
+    }
+  }
+
+  /** Ends everything, once; more calls wait for the same end. */
+  stop(): Promise<void> {
+    this.stopping ??= this.stopAll();
+    return this.stopping;
+  }
+
+  private async startAll(): Promise<Started> {
+    const home = makeHome(this.config.home);
+    this.lock = lockHome(home);
+    await endOrphans(home, this.say);
+    await this.requirePort();
+    const urls = await this.startServers(home);
+    this.say('preparing the database');
+    await migrate(urls.databaseUrl);
+    const key = await ensureDemo(this.config, urls.databaseUrl, home);
+    this.say('starting worker and ingress');
+    const { workerProcesses, ingressProcesses } = this.config;
+    const workers = processNames('worker', workerProcesses).map((name) =>
+      this.keep(this.workers, workerPlan(name, this.config, urls), home),
+    );
+    const ingresses = processNames('ingress', ingressProcesses).map((name) =>
+      this.keep(this.ingresses, ingressPlan(name, this.config, urls), home),
+    );
+    await all([...workers, ...ingresses]);
+    return { url: localUrl(this.config), key, home };
+  }
+
+  private async startServers(home: Home): Promise<Urls> {
+    const ports = await serverPorts(home);
+    const { databaseUrl, redisUrl, redisAppendfsync, redisMaxmemoryMb } = this.config;
+    const urls = { databaseUrl: databaseUrl ?? '', redisUrl: redisUrl ?? '' };
+    const starts: Promise<void>[] = [];
+    const log = (name: string): string => join(home.logs, `${name}.log`);
+    if (!redisUrl) {
+      const { plan, url } = prepareRedis({
+        dir: home.redis,
+        port: ports.redis,
+        log: log('redis'),
+        appendfsync: redisAppendfsync,
+        maxmemoryMb: redisMaxmemoryMb,
+        say: this.say,
+      });
+      urls.redisUrl = url;
+      this.say(`starting Redis on port ${ports.redis}`);
+      starts.push(this.keep(this.servers, plan, home));
+    }
+    if (!databaseUrl) {
+      this.say(`starting Postgres on port ${ports.postgres}`);
+      const { plan, url } = preparePostgres({
+        dir: home.postgres,
+        port: ports.postgres,
+        log: log('postgres'),
+      });
+      urls.databaseUrl = url;
+      starts.push(this.keep(this.servers, plan, home));
+    }
+    await all(starts);
+    return urls;
+  }
+
+  /** The ingress shares its port, so that another program on it would go unnoticed. */
+  private async requirePort(): Promise<void> {
+    const { host, port } = this.config;
+    if (await portIsFree(port, host)) return;
+    throw new Unavailable(
+      `Port ${port} is in use on ${host}. Stop what listens there, or start with ` +
+        `"npm start -- --port ${port + 1}".`,
+    );
+  }
+
+  private keep(list: Keeper[], plan: Launch, home: Home): Promise<void> {
+    if (this.stopping) return Promise.reject(new Unavailable('stopped while starting'));
+    const keeper = new Keeper(plan, home, this.say);
+    list.push(keeper);
+    return keeper.start();
+  }
+
+  private async stopAll(): Promise<void> {
+    for (const group of [this.ingresses, this.workers, this.servers])
+      await Promise.all(group.map((keeper) => keeper.stop()));
+    if (!this.lock) return;
+    rmSync(join(this.config.home, 'run', 'supervisor.pid'), { force: true });
+    this.lock.release();
+  }
+}
+
+/** Waits for all, also when one fails: what is half started could not be stopped otherwise. */
+async function all(starts: Promise<void>[]): Promise<void> {
+  const ends = await Promise.allSettled(starts);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+}
+
+function diskFull(error: unknown, root: string): Unavailable | null {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  // 53100 is Postgres's way of saying it.
+  return ['ENOSPC', 'EDQUOT', '53100'].includes(code)
+    ? new Unavailable(`The disk of ${root} is full. Free some space and start again.`)
+    : null;
+}
