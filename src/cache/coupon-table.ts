@@ -16,7 +16,7 @@ const INTERNED_MAX = 4_096;
 export interface CouponTableOptions {
   pollMs?: number;
   clock?: Clock;
-  onError?(error: unknown): void;
+  onError?: (error: unknown) => void;
 }
 
 export class CouponTable {

@@ -140,10 +140,7 @@ export class CouponUsage {
     const pipeline = this.redis.pipeline();
     for (const { tenant, code, customer } of wanted) {
       pipeline.get(lifeKey(partitionOf(tenant, code)));
-      pipeline.hmget(
-        couponKey(tenant, code),
-        ...['reserved', 'redeemed', 'budget_used', 'counted'],
-      );
+      pipeline.hmget(couponKey(tenant, code), 'reserved', 'redeemed', 'budget_used', 'counted');
       if (customer === null) pipeline.echo('');
       else pipeline.hget(customersKey(tenant, code), customer);
     }

@@ -23,7 +23,7 @@ export interface CouponOptions {
   redis: Redis;
   sql: Sql;
   appender: Appender;
-  onError?(error: unknown): void;
+  onError?: (error: unknown) => void;
 }
 
 /** Resolves when every coupon is in this process. */

@@ -19,6 +19,7 @@ import {
   redemptionKeys,
   redemptionOfKey,
 } from './redemption-keys.ts';
+import { openIfUnused } from './redemption-life.ts';
 import {
   ORDER_MEMORY_MS,
   SETTLED_MEMORY_MS,
@@ -89,7 +90,8 @@ export class RedemptionBook {
         if (held) return held;
       } else if (reply.word === 'closed') {
         if (Date.now() > deadline) break;
-        await Bun.sleep(OPENING_POLL_MS);
+        const partition = partitionOf(request.tenant, request.codes[reply.index]!);
+        if (!(await openIfUnused(this.parts, partition))) await Bun.sleep(OPENING_POLL_MS);
       } else {
         await this.putRight(request, reply, balances);
       }

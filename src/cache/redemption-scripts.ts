@@ -19,8 +19,7 @@ type Argument = string | number | Buffer;
 export type ReserveReply =
   | { word: 'reserved'; offset: number; usage: { uses: number; budgetUsed: number }[] }
   | { word: 'held'; key: string }
-  | { word: 'closed' }
-  | { word: 'cold' | 'stale'; index: number }
+  | { word: 'closed' | 'cold' | 'stale'; index: number }
   | { word: 'customer_cold'; index: number; moves: string }
   | { word: 'balance'; index: number; left: number }
   | { word: 'refused'; index: number; reason: RefusalReason };
@@ -47,7 +46,6 @@ export class RedemptionScripts {
       case 'held':
         return { word, key: first! };
       case 'closed':
-        return { word };
       case 'cold':
       case 'stale':
         return { word, index };

@@ -62,7 +62,7 @@ export function couponCheckRoutes(coupons: Coupons): Route[] {
     async handler(context) {
       const { checks } = context.body;
       checks.forEach((check, index) => codesOf(check, `/checks/${index}`));
-      const results = await Promise.all(checks.map((one) => answerTo(coupons, context, one)));
+      const results = await Promise.all(checks.map(async (one) => answerTo(coupons, context, one)));
       return json(200, { results });
     },
   });

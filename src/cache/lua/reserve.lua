@@ -6,7 +6,7 @@
 -- Keys: stream, its offset, redemption, expiries; per code: coupon, customers, order, life, changes,
 --   counter of changes.
 -- Gives: {'reserved', offset, per code: uses, budget used} or what is in the way:
---   {'held', redemption key} by its own order, {'closed'} Redis is new and not opened yet,
+--   {'held', redemption key} by its own order, {'closed', i} Redis is new here and not opened yet,
 --   {'cold', i} the code's counters are not here, {'stale', i} newer terms are known,
 --   {'customer_cold', i, moves}, {'balance', i, left} a gift holds another amount than expected,
 --   {'refused', i, reason}.
@@ -34,7 +34,7 @@ local function load(i)
   coupon.known = known[1] and true
   if not known[1] then
     local life = redis.call('GET', KEYS[k + 4])
-    if not life then return nil, { 'closed' } end
+    if not life then return nil, { 'closed', i + 1 } end
     -- Redemptions were recorded before this Redis began: this code may have some.
     if life ~= 'without_history' then return nil, { 'cold', i + 1 } end
     known = { coupon.version, 0, 0, 0, 'all', 0 }
