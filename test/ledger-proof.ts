@@ -33,9 +33,10 @@ export async function settledReport(stack: Verifiable, withinMs = 30_000): Promi
   );
 }
 
-export async function expectLedgerEquals(owner: Sql, audit: Audit): Promise<void> {
+/** `accounts`: a LIKE pattern, where the ledger also holds what the auditor was not told. */
+export async function expectLedgerEquals(owner: Sql, audit: Audit, accounts = '%'): Promise<void> {
   const rows = await owner<{ account: string; unit: string; balance: bigint }[]>`
-    select account, unit, balance from balances where balance <> 0`;
+    select account, unit, balance from balances where balance <> 0 and account like ${accounts}`;
   const ledger = new Map(rows.map((row) => [`${row.account} ${row.unit}`, BigInt(row.balance)]));
   const differences = [...new Set([...ledger.keys(), ...audit.balances.keys()])]
     .filter((account) => ledger.get(account) !== audit.balances.get(account))
@@ -50,7 +51,6 @@ export async function expectVerdictsEqual(owner: Sql, audit: Audit): Promise<voi
   const ledger = new Map(
     rows.map((row) => [row.event_id, row.verdict === 1 ? 'posted' : `refused ${row.reason}`]),
   );
-  expect(rows.length).toBe(ledger.size);
   const differences = [...audit.verdicts]
     .filter(([id, verdict]) => ledger.get(id) !== verdict)
     .map(([id, verdict]) => `${id}: ${ledger.get(id)} not ${verdict}`);

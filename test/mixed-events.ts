@@ -15,11 +15,14 @@ export interface MixedOptions {
   count: number;
   users: number;
   seed: number;
+  /** Share of ids that come again with another body. */
+  contradictions?: number;
 }
 
 const CURRENCIES = ['USD', 'EUR', 'JPY'] as const;
 
-export function mixedEvents({ count, users, seed }: MixedOptions): MixedEvents {
+export function mixedEvents(options: MixedOptions): MixedEvents {
+  const { count, users, seed, contradictions: share = 0.01 } = options;
   const random = seededRandom(seed);
   const pick = (below: number): number => Math.floor(random() * below);
   const distinct = Array.from({ length: count }, (_, n): SentEvent => {
@@ -29,7 +32,7 @@ export function mixedEvents({ count, users, seed }: MixedOptions): MixedEvents {
     return earning(n, pick(users), amount, CURRENCIES[pick(CURRENCIES.length)]!);
   });
   const repeats = distinct.filter(() => random() < 0.1);
-  const contradictions = distinct.filter(() => random() < 0.01).map(contradict);
+  const contradictions = distinct.filter(() => random() < share).map(contradict);
   const sent = [...distinct];
   for (const event of [...repeats, ...contradictions]) sent.splice(pick(sent.length), 0, event);
   return {
