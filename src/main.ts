@@ -36,9 +36,14 @@ async function run(): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
     const known = codeOf(error);
-    console.error(known !== null && error instanceof Error ? error.message : error);
+    console.error(known !== null && error instanceof Error ? message(error) : error);
     return known ?? exitCodes.checkFailed;
   }
+}
+
+function message(error: Error): string {
+  const advice = 'Is Tallyrace running ("npm start"), or the server of DATABASE_URL or REDIS_URL?';
+  return 'code' in error ? `${error.message}\n${advice}` : error.message;
 }
 
 /** Null for a fault of ours, which is shown with its stack. */

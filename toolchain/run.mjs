@@ -54,7 +54,7 @@ function fetchBun() {
   });
   if (npm.status !== 0)
     stop(
-      `Bun ${pinned} could not be fetched. Is this machine online, and its npm registry reachable? ` +
+      `Bun ${pinned} could not be fetched. Is this machine online, its npm registry reachable? ` +
         `It also works with Bun ${pinned} on the PATH.`,
       69,
     );

@@ -54,5 +54,6 @@ function bunCheck(): Check {
 }
 
 function line({ name, ok, detail, fix }: Check): string {
-  return `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(20)}  ${detail}${fix ? `\n      fix: ${fix}` : ''}`;
+  const verdict = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(27)}  ${detail}`;
+  return fix ? `${verdict}\n      fix: ${fix}` : verdict;
 }

@@ -1,5 +1,5 @@
 // Starts one process and answers when it serves, or says in one sentence why it does not.
-// Invariant: what was started here is stopped here, and dies with its parent where Linux can say so.
+// Invariant: what was started here is stopped here, and on Linux dies with its parent.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -72,9 +72,8 @@ export async function untilServing(
     if (reason === null) return;
     if (Date.now() > deadline) {
       await running.stop();
-      throw new Unavailable(
-        `${plan.name} did not answer within ${plan.readyWithinMs / 1000} s (${reason}); see ${logFile}`,
-      );
+      const within = `within ${plan.readyWithinMs / 1_000} s`;
+      throw new Unavailable(`${plan.name} did not answer ${within} (${reason}); see ${logFile}`);
     }
     await Bun.sleep(PROBE_PAUSE_MS);
   }

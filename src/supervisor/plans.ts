@@ -41,8 +41,8 @@ export function workerPlan(name: string, config: Config, urls: Urls): Launch {
 
 /** Where this machine reaches the ingress, whatever address it listens on. */
 export function localUrl({ host, port }: Config): string {
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host;
-  return `http://${reachable.includes(':') && !reachable.startsWith('[') ? `[${reachable}]` : reachable}:${port}`;
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 function processPlan(

@@ -193,6 +193,6 @@ function explain(output: string, port: number): string {
   if (/database files are incompatible/i.test(output))
     return 'its data was written by another major version of Postgres; see its log.';
   if (/shared memory/i.test(output))
-    return 'the machine gave it no shared memory (another server may be using this data directory).';
+    return 'it got no shared memory; another server may be using this data directory.';
   return output.split('\n').slice(-3).join(' ');
 }

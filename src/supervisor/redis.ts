@@ -89,7 +89,7 @@ function explain(output: string, port: number): string | null {
   if (/Address already in use/i.test(output))
     return `port ${port} is in use. Stop what listens there, or remove the port from ports.json.`;
   if (/Bad file format reading the append only file/i.test(output))
-    return 'its append-only file is damaged. "redis-check-aof --fix" on it loses what follows the damage.';
+    return 'its append-only file is damaged. "redis-check-aof --fix" drops what follows it.';
   if (/Can't handle RDB format|unknown RDB format/i.test(output))
     return 'its data was written by a newer version of Redis; install that version.';
   return null;

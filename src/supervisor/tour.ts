@@ -1,5 +1,5 @@
-// Three calls that show the product: a coupon checked, an earning posted, the balance read. They are
-// made here, on the running system, so that what is printed is what was answered.
+// Three calls that show the product: a coupon checked, an earning posted, the balance read.
+// They are made here, on the running system, so that what is printed is what was answered.
 
 export interface Step {
   says: string;
