@@ -4,7 +4,16 @@ import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/http/route.ts';
 import { startIngress } from '../../src/ingress.ts';
 import { createLog } from '../../src/io/log.ts';
+import { startLedger } from '../coupons/ledger.ts';
 import { type Stack, openStack } from '../stack.ts';
+import type { TestTenant } from '../tenants.ts';
+
+export interface DoorOptions {
+  /** Settings other than the stack's. */
+  env?: Record<string, string>;
+  /** Runs a worker too, in this process. */
+  ledger?: boolean;
+}
 
 export interface Door {
   stack: Stack;
@@ -14,6 +23,9 @@ export interface Door {
   tenant: number;
   routes: readonly Route[];
   call(method: string, path: string, request?: Call): Promise<Reply>;
+  /** A second ingress over the same stores. */
+  openAnother(env?: Record<string, string>): Promise<Door>;
+  stop(): Promise<void>;
 }
 
 export interface Call {
@@ -31,21 +43,42 @@ export interface Reply {
   body: Record<string, unknown>;
 }
 
-export async function openDoor(name: string, env: Record<string, string> = {}): Promise<Door> {
+const stopLater: (() => Promise<void>)[] = [];
+
+export async function openDoor(name: string, options: DoorOptions = {}): Promise<Door> {
+  const { env = {}, ledger = false } = options;
   const stack = await openStack(name);
+  // Asked for after the stack's own, and run before it: last opened, first closed.
+  afterAll(async () => {
+    await Promise.all(stopLater.splice(0).map((stop) => stop()));
+  }, 30_000);
   const tenant = await stack.createTenant(name);
+  if (ledger) {
+    const running = await startLedger(stack);
+    stopLater.push(() => running.stop());
+  }
+  return ingressDoor(stack, tenant, env);
+}
+
+async function ingressDoor(
+  stack: Stack,
+  tenant: TestTenant,
+  env: Record<string, string>,
+): Promise<Door> {
   const config = readConfig({ ...stack.environment, PORT: '0', ...env });
   const ingress = await startIngress(config, createLog('ingress', 'fatal'), { reusePort: false });
-  // Runs before the stack's own, which was asked for earlier: last opened, first closed.
-  afterAll(() => ingress.stop(), 30_000);
-  const { url } = ingress;
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= ingress.stop());
+  stopLater.push(stop);
   return {
     stack,
-    url,
+    url: ingress.url,
     key: tenant.key,
     tenant: tenant.id,
     routes: ingress.routes,
-    call: (method, path, request = {}) => call(url + path, method, tenant.key, request),
+    call: (method, path, request = {}) => call(ingress.url + path, method, tenant.key, request),
+    openAnother: (other = {}) => ingressDoor(stack, tenant, { ...env, ...other }),
+    stop,
   };
 }
 

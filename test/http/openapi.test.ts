@@ -19,7 +19,7 @@ interface ApiDocument {
   components: { schemas: { Problem: TSchema } };
 }
 
-const door = await openDoor('openapi');
+const door = await openDoor('openapi', { ledger: true });
 const reply = await door.call('GET', '/openapi.json', { key: null });
 const document = reply.body as unknown as ApiDocument;
 const operations = Object.entries(document.paths).flatMap(([path, methods]) =>

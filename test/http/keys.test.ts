@@ -1,0 +1,105 @@
+// Keys in memory: how soon a new or revoked one is seen, what an outage of Postgres does, and that a
+// flood of lookups is one query at a time.
+import { expect, test } from 'bun:test';
+import { type Key, Keys, KeysUnavailable } from '../../src/cache/keys.ts';
+import { createKey } from '../tenants.ts';
+import { openDoor } from './door.ts';
+
+const door = await openDoor('keys');
+
+const known: Key = {
+  id: 'k_1',
+  tenant: 7,
+  scopes: new Set(['admin']),
+  publishable: false,
+  limits: {},
+};
+
+/** Keys over a clock that the test turns, and a Postgres that it can take away. */
+function bench() {
+  const state = { now: 1_000_000, away: false, revoked: false, batches: [] as number[] };
+  const keys = new Keys(
+    async (hashes) => {
+      state.batches.push(hashes.length);
+      await Bun.sleep(1);
+      if (state.away) throw new Error('away');
+      return new Map(state.revoked ? [] : hashes.map((hash) => [hash, known]));
+    },
+    () => state.now,
+  );
+  return { state, keys };
+}
+
+const token = 'tr_test_abcdefgh';
+
+test('a revoked key is refused within 2 s, over HTTP', async () => {
+  const { owner } = door.stack;
+  const key = await createKey(owner, door.tenant, ['partners:write']);
+  const status = async () => (await door.call('GET', '/v1/partners', { key })).status;
+  expect(await status()).toBe(200);
+  await owner`update api_keys set revoked_at = now() where last4 = ${key.slice(-4)}`;
+  const revokedAt = Date.now();
+  while ((await status()) !== 401) {
+    expect(Date.now() - revokedAt).toBeLessThan(2_000);
+    await Bun.sleep(20);
+  }
+});
+
+test('a key that was unknown is seen within 2 s of its creation, over HTTP', async () => {
+  const { owner } = door.stack;
+  const key = await createKey(owner, door.tenant, ['partners:write']);
+  await owner`update api_keys set revoked_at = now() where last4 = ${key.slice(-4)}`;
+  expect((await door.call('GET', '/v1/partners', { key })).status).toBe(401);
+  await owner`update api_keys set revoked_at = null where last4 = ${key.slice(-4)}`;
+  await Bun.sleep(1_900);
+  expect((await door.call('GET', '/v1/partners', { key })).status).toBe(200);
+});
+
+test('a known key costs no promise and no query', async () => {
+  const { state, keys } = bench();
+  expect(await keys.find(token)).toBe(known);
+  expect(keys.find(token)).toBe(known);
+  expect(state.batches).toEqual([1]);
+});
+
+test('a key in use is asked about in the background before it is too old', async () => {
+  const { state, keys } = bench();
+  await keys.find(token);
+  state.revoked = true;
+  state.now += 800;
+  expect(keys.find(token)).toBe(known);
+  await Bun.sleep(10);
+  expect(keys.find(token)).toBeNull();
+});
+
+test('what was not asked about for long is asked about first', async () => {
+  const { state, keys } = bench();
+  await keys.find(token);
+  state.revoked = true;
+  state.now += 60_000;
+  expect(await keys.find(token)).toBeNull();
+});
+
+test('an outage stops nobody who was known, and nobody else gets in', async () => {
+  const { state, keys } = bench();
+  await keys.find(token);
+  state.away = true;
+  state.now += 60_000;
+  expect(await keys.find(token)).toBe(known);
+  expect(keys.find(token)).toBe(known);
+  await expect(Promise.resolve(keys.find('tr_test_unknown1'))).rejects.toBeInstanceOf(
+    KeysUnavailable,
+  );
+  state.now += 3_600_000;
+  await expect(Promise.resolve(keys.find(token))).rejects.toBeInstanceOf(KeysUnavailable);
+});
+
+test('many lookups at once are few queries, and text of no form is none', async () => {
+  const { state, keys } = bench();
+  const tokens = Array.from({ length: 1_000 }, (_, n) => `tr_live_key${n}`);
+  await Promise.all(tokens.map((each) => keys.find(each)));
+  expect(state.batches.reduce((sum, size) => sum + size)).toBe(1_000);
+  expect(state.batches.length).toBeLessThan(5);
+  for (const text of ['', 'Bearer', 'tr_test_', 'tr_other_abcdef', `tr_live_${'x'.repeat(200)}`])
+    expect(keys.find(text)).toBeNull();
+});
