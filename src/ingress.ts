@@ -24,10 +24,11 @@ import { type Log, createLog } from './io/log.ts';
 import { Metrics } from './io/metrics.ts';
 import { publishMetrics, watchProcess } from './io/metrics-text.ts';
 import { type Sql, connectPostgres } from './io/postgres.ts';
-import { producerClient, redisReady, subscriberClient } from './io/redis.ts';
+import { producerClient, subscriberClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
-import { MigrationError, schemaIsCurrent } from './store/migrate.ts';
+import { schemaIsCurrent } from './store/migrate.ts';
+import { storesReady } from './store/ready.ts';
 import { Appender } from './stream/append.ts';
 import { Settlement } from './stream/settlement.ts';
 
@@ -51,7 +52,6 @@ interface Clients {
 
 /** Ids of events accepted lately; about 60 MB when full of long ids. */
 const RECENT_EVENTS_MAX = 2 ** 18;
-const STORE_PAUSE_MS = 500;
 /** After the requests: the appender, the files, the clients. */
 const LAST_STEPS_MS = 5_000;
 
@@ -82,7 +82,7 @@ export async function startIngress(
     sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
   };
   try {
-    await storesReady(clients, log);
+    await storesReady([clients.redis, clients.subscriber], clients.sql, log);
     return await serve(config, name, clients, log, options);
   } catch (error) {
     await closeClients(clients);
@@ -166,22 +166,6 @@ async function serve(
     await closeClients(clients);
   }
   return { url: `http://${config.host}:${server.port}`, port: server.port!, routes, stop };
-}
-
-/** Waits for Redis and Postgres, however long; refuses a schema that is not current. */
-async function storesReady({ redis, subscriber, sql }: Clients, log: Log): Promise<void> {
-  for (let said = false; ; said = true) {
-    try {
-      await Promise.all([redisReady(redis), redisReady(subscriber)]);
-      const { current, detail } = await schemaIsCurrent(sql);
-      if (!current) throw new MigrationError(detail);
-      return;
-    } catch (error) {
-      if (error instanceof MigrationError) throw error;
-      if (!said) log.warn({ error: String(error) }, 'waiting for Redis and Postgres');
-      await Bun.sleep(STORE_PAUSE_MS);
-    }
-  }
 }
 
 function watchIngress(metrics: Metrics, admission: Admission, appender: Appender): void {

@@ -1,0 +1,87 @@
+// The worker process: makes the clients, starts the worker, drains when told to stop.
+// Invariant: it works only on a current schema; a newer process of its name ends it.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import type { Config } from '../src/config.ts';
+import { endWithin, stopSignal } from '../src/io/lifecycle.ts';
+import { type Log, createLog } from '../src/io/log.ts';
+import { publishMetrics, watchProcess } from '../src/io/metrics-text.ts';
+import { Metrics } from '../src/io/metrics.ts';
+import { type Sql, connectPostgres } from '../src/io/postgres.ts';
+import { blockingClient, producerClient } from '../src/io/redis.ts';
+import { storesReady } from '../src/store/ready.ts';
+import { Appender } from '../src/stream/append.ts';
+import { type Worker, startWorker } from '../src/worker.ts';
+import { rules } from './index.ts';
+
+interface Clients {
+  redis: Redis;
+  blocking: Redis;
+  sql: Sql;
+}
+
+/** A superseded worker is not restarted into the same fight at once; sysexits' EX_TEMPFAIL. */
+const SUPERSEDED = 75;
+/** After the batches in hand: leases, files, clients. */
+const LAST_STEPS_MS = 5_000;
+
+/** Runs until a signal; resolves when what was in hand is settled and the leases are given back. */
+export async function runWorker(config: Config): Promise<void> {
+  const name = config.processName ?? 'worker';
+  const log = createLog(name, config.logLevel);
+  const { databaseUrl, redisUrl } = config;
+  if (!databaseUrl || !redisUrl)
+    throw new Error('DATABASE_URL and REDIS_URL must be set; "tallyrace up" brings its own');
+  const clients: Clients = {
+    redis: producerClient(redisUrl, name),
+    blocking: blockingClient(redisUrl, `${name}-reader`),
+    sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
+  };
+  await storesReady([clients.redis, clients.blocking], clients.sql, log);
+
+  const metrics = new Metrics();
+  watchProcess(metrics);
+  const worker = await start(config, name, clients, metrics, log);
+  const published = publishMetrics(metrics, join(config.home, 'run'), name);
+  log.info('working');
+
+  const signal = await stopSignal();
+  log.info({ signal }, 'stopping');
+  endWithin(config.drainMs + LAST_STEPS_MS);
+  await worker.stop();
+  await published.stop();
+  clients.redis.disconnect();
+  clients.blocking.disconnect();
+  await clients.sql.end({ timeout: 2 });
+}
+
+function start(
+  config: Config,
+  name: string,
+  clients: Clients,
+  metrics: Metrics,
+  log: Log,
+): Promise<Worker> {
+  const appender = new Appender(clients.redis, {
+    bytesWaitingMax: config.appendBytesWaitingMax,
+    entryEventsMax: config.entryEventsMax,
+  });
+  const onSuperseded = (): void => {
+    log.error('a newer worker of this name has started; give each its own PROCESS_NAME');
+    process.exit(SUPERSEDED);
+  };
+  return startWorker(
+    { ...clients, appender, metrics, log, rules, onSuperseded },
+    {
+      name,
+      instance: randomUUID(),
+      batchEventsMax: config.batchEventsMax,
+      leaseMs: config.leaseMs,
+      leaseRenewMs: config.leaseRenewMs,
+      balanceCacheTtlS: config.balanceCacheTtlS,
+      deferralsMax: config.deferralsMax,
+      drainMs: config.drainMs,
+    },
+  );
+}
