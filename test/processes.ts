@@ -47,20 +47,20 @@ async function collect(stream: ReadableStream<Uint8Array>, into: string[]): Prom
   for await (const chunk of stream) into.push(decoder.decode(chunk, { stream: true }));
 }
 
-/** Serving is enough: some tests want an ingress that is not ready. */
 async function ready({ url, exited, output, kill }: Started): Promise<void> {
   let code: number | null = null;
+  let answered = 'nothing';
   void exited.then((exitCode) => (code = exitCode));
   const deadline = Date.now() + READY_WITHIN_MS;
   while (Date.now() < deadline && code === null) {
     const answer = await fetch(`${url}/readyz`).catch(() => null);
     if (answer?.ok) return;
+    if (answer) answered = await answer.text();
     await Bun.sleep(50);
   }
   if (code === null) await kill('SIGKILL');
-  throw new Error(
-    `the process ${code === null ? 'was not ready' : `ended with ${code}`}: ${output()}`,
-  );
+  const how = code === null ? `was not ready: ${answered}` : `ended with ${code}`;
+  throw new Error(`the process ${how}\n${output().slice(-2_000)}`);
 }
 
 /** Polls until the probe gives something other than undefined, null or false. */
