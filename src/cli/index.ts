@@ -1,12 +1,22 @@
 // Every verb of the command, one file each. A new verb is one import and one entry here.
 import type { Command } from 'commander';
+import { addDlq } from './dlq.ts';
 import { addDoctor } from './doctor.ts';
 import { addKeys } from './keys.ts';
 import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
 import { addUp } from './up.ts';
+import { addVerify } from './verify.ts';
 
 /** Adds its verb to the command; an action that fails throws a Failure. */
 export type AddVerb = (program: Command) => void;
 
-export const verbs: readonly AddVerb[] = [addUp, addProcesses, addMigrate, addKeys, addDoctor];
+export const verbs: readonly AddVerb[] = [
+  addUp,
+  addProcesses,
+  addMigrate,
+  addKeys,
+  addVerify,
+  addDlq,
+  addDoctor,
+];
