@@ -64,10 +64,8 @@ export async function untilServing(
   void running.exited.then((how) => (ended = how));
   const deadline = Date.now() + plan.readyWithinMs;
   for (;;) {
-    const reason = await plan.probe().then(
-      () => null,
-      (error: unknown) => String(error instanceof Error ? error.message : error),
-    );
+    // Whichever comes first: a probe may hang on a stranger who has the port.
+    const reason = await Promise.race([attempt(plan), running.exited]);
     if (ended !== null) break;
     if (reason === null) return;
     if (Date.now() > deadline) {
@@ -78,6 +76,14 @@ export async function untilServing(
     await Bun.sleep(PROBE_PAUSE_MS);
   }
   throw new Unavailable(failure(plan, logFile, logOffset, ended));
+}
+
+/** Null when it serves, else why not. */
+function attempt(plan: Launch): Promise<string | null> {
+  return plan.probe().then(
+    () => null,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
 }
 
 /** Spawns without waiting for it to serve. */

@@ -7,7 +7,7 @@ import { connectPostgres } from '../io/postgres.ts';
 const main = resolve(import.meta.dir, '../main.ts');
 const READY_WITHIN_MS = 60_000;
 /** Beyond the time that the process itself allows for its end. */
-const STOP_MARGIN_MS = 3_000;
+const STOP_MARGIN_MS = 8_000;
 const PROBE_TIMEOUT_MS = 2_000;
 
 export interface Urls {

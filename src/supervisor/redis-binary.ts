@@ -29,16 +29,23 @@ const names = ['redis-server', 'valkey-server'] as const;
 /** Where packages put servers that an ordinary user's PATH may not list. */
 const otherDirectories = '/usr/bin:/usr/sbin:/usr/local/bin:/opt/homebrew/bin';
 
-export interface RedisBinary {
+/** Where to look, and what may install; tests look elsewhere. */
+export interface Search {
   path: string;
-  version: string;
+  afterInstall: string;
+  managers: readonly PackageManager[];
 }
 
-export function findRedis(say: (line: string) => void): string {
-  const found = onPath(process.env['PATH'] ?? '');
+const thisMachine = (): Search => {
+  const path = process.env['PATH'] ?? '';
+  return { path, afterInstall: `${path}:${otherDirectories}`, managers };
+};
+
+export function findRedis(say: (line: string) => void, search: Search = thisMachine()): string {
+  const found = onPath(search.path);
   if (found) return found;
-  install(say);
-  const installed = onPath(`${process.env['PATH'] ?? ''}:${otherDirectories}`);
+  install(search.managers, say);
+  const installed = onPath(search.afterInstall);
   if (installed) return installed;
   throw new Unavailable(advice());
 }
@@ -68,8 +75,8 @@ export function isNewEnough(name: string, version: string): boolean {
   return major >= (name.startsWith('valkey') ? 8 : 7);
 }
 
-function install(say: (line: string) => void): void {
-  const manager = managers.find(({ command }) => Bun.which(command));
+function install(known: readonly PackageManager[], say: (line: string) => void): void {
+  const manager = known.find(({ command }) => Bun.which(command));
   const sudo = manager?.needsRoot ? privilege() : [];
   if (!manager || !sudo) return;
   say(`Redis is not installed; installing it with ${manager.command} …`);

@@ -74,34 +74,29 @@ export class Supervisor {
   private async startServers(home: Home): Promise<Urls> {
     const ports = await serverPorts(home);
     const { databaseUrl, redisUrl, redisAppendfsync, redisMaxmemoryMb } = this.config;
-    const urls = { databaseUrl: databaseUrl ?? '', redisUrl: redisUrl ?? '' };
-    const starts: Promise<void>[] = [];
     const log = (name: string): string => join(home.logs, `${name}.log`);
-    if (!redisUrl) {
-      const { plan, url } = prepareRedis({
-        dir: home.redis,
-        port: ports.redis,
-        log: log('redis'),
-        appendfsync: redisAppendfsync,
-        maxmemoryMb: redisMaxmemoryMb,
-        say: this.say,
-      });
-      urls.redisUrl = url;
-      this.say(`starting Redis on port ${ports.redis}`);
-      starts.push(this.keep(this.servers, plan, home));
-    }
-    if (!databaseUrl) {
-      this.say(`starting Postgres on port ${ports.postgres}`);
-      const { plan, url } = preparePostgres({
-        dir: home.postgres,
-        port: ports.postgres,
-        log: log('postgres'),
-      });
-      urls.databaseUrl = url;
-      starts.push(this.keep(this.servers, plan, home));
-    }
-    await all(starts);
-    return urls;
+    // Prepared before anything starts: what is missing is said while there is nothing to stop.
+    const redis = redisUrl
+      ? null
+      : prepareRedis({
+          dir: home.redis,
+          port: ports.redis,
+          log: log('redis'),
+          appendfsync: redisAppendfsync,
+          maxmemoryMb: redisMaxmemoryMb,
+          say: this.say,
+        });
+    const postgres = databaseUrl
+      ? null
+      : preparePostgres({ dir: home.postgres, port: ports.postgres, log: log('postgres') });
+    if (redis) this.say(`starting Redis on port ${ports.redis}`);
+    if (postgres) this.say(`starting Postgres on port ${ports.postgres}`);
+    const plans = [redis, postgres].flatMap((server) => (server ? [server.plan] : []));
+    await all(plans.map((plan) => this.keep(this.servers, plan, home)));
+    return {
+      databaseUrl: databaseUrl ?? postgres?.url ?? '',
+      redisUrl: redisUrl ?? redis?.url ?? '',
+    };
   }
 
   /** The ingress shares its port, so that another program on it would go unnoticed. */
