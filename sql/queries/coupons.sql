@@ -110,3 +110,12 @@ begin
   return query select r.* from redemptions r
     where r.id = p_id and r.tenant_id = p_tenant order by r.stack_index;
 end $$;
+
+-- Takes: tenant, codes. Gives: those that exist, with their versions.
+create or replace function coupon_versions(p_tenant int, p_codes text[])
+returns table (code text, version int) language plpgsql as $$
+begin
+  perform set_tenants(array[p_tenant]);
+  return query select d.key, d.version from documents d
+    where d.tenant_id = p_tenant and d.kind = 'coupons' and d.key = any (p_codes);
+end $$;

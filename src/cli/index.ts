@@ -1,5 +1,6 @@
 // Every verb of the command, one file each. A new verb is one import and one entry here.
 import type { Command } from 'commander';
+import { addCoupons } from './coupons.ts';
 import { addDlq } from './dlq.ts';
 import { addDoctor } from './doctor.ts';
 import { addKeys } from './keys.ts';
@@ -16,6 +17,7 @@ export const verbs: readonly AddVerb[] = [
   addProcesses,
   addMigrate,
   addKeys,
+  addCoupons,
   addVerify,
   addDlq,
   addDoctor,

@@ -1,0 +1,39 @@
+// A progress bar for long work, on stderr and only when a terminal is there.
+const BAR_WIDTH = 30;
+const REDRAW_MS = 100;
+
+export interface Progress {
+  add(count: number): void;
+  end(): void;
+}
+
+/** `total` null: how much it will be is not known. */
+export function progress(what: string, total: number | null): Progress {
+  if (!process.stderr.isTTY) return { add() {}, end() {} };
+  const start = performance.now();
+  let done = 0;
+  let drawn = 0;
+  const draw = (): void => {
+    const perSecond = Math.round(done / Math.max((performance.now() - start) / 1_000, 0.001));
+    const count = `${done.toLocaleString('en')}${total === null ? '' : ` of ${total.toLocaleString('en')}`}`;
+    const bar = total === null ? '' : `${barOf(done / Math.max(total, 1))} `;
+    process.stderr.write(`\r${what} ${bar}${count}, ${perSecond.toLocaleString('en')}/s\x1b[K`);
+  };
+  return {
+    add(count) {
+      done += count;
+      if (performance.now() - drawn < REDRAW_MS) return;
+      drawn = performance.now();
+      draw();
+    },
+    end() {
+      draw();
+      process.stderr.write('\n');
+    },
+  };
+}
+
+function barOf(share: number): string {
+  const filled = Math.round(Math.min(share, 1) * BAR_WIDTH);
+  return `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${Math.floor(share * 100)} %`;
+}
