@@ -1,6 +1,6 @@
-// The Elysia app from its routes and parts; listens to nothing. Elysia routes, and hands each request
-// to the guard of its route; reading and checking bodies is the guard's, so that the order of checks
-// and the form of every refusal are ours.
+// The Elysia app from its routes and parts; listens to nothing. Elysia finds the route and hands
+// the request to its guard; reading and checking bodies is the guard's, so that the order of
+// checks and the form of every refusal are ours.
 // Invariant: what no route matches is a problem document too, 405 with Allow where the path exists.
 import { Elysia } from 'elysia';
 import { Guard, type GuardParts, responseOf } from './http/guard.ts';
@@ -13,8 +13,8 @@ export interface AppOptions {
   reusePort: boolean;
 }
 
-/** Bun would answer 413 itself, and not as a problem. The guard refuses by Content-Length before it
- * reads, and counts chunked bodies as they come, so no more than a route's own limit is ever held. */
+/** Bun would answer 413 itself, and not as a problem. The guard refuses by Content-Length before
+ * it reads, and counts chunked bodies as they come: no more than a route's limit is ever held. */
 const REQUEST_BYTES_MAX = 2 ** 40;
 
 export function createApp(routes: readonly Route[], parts: GuardParts, options: AppOptions) {

@@ -90,13 +90,8 @@ export async function startIngress(
   }
 }
 
-async function serve(
-  config: Config,
-  name: string,
-  clients: Clients,
-  log: Log,
-  { reusePort }: IngressOptions,
-): Promise<Ingress> {
+/** What lives as long as the process listens. */
+async function openParts(config: Config, name: string, clients: Clients, log: Log) {
   const { redis, subscriber, sql } = clients;
   const metrics = new Metrics();
   watchProcess(metrics);
@@ -105,37 +100,45 @@ async function serve(
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
   });
-  const settlement = new Settlement(subscriber, redis);
   const recent = new RecentEvents(RECENT_EVENTS_MAX);
   redis.on('close', () => recent.clear());
   watchIngress(metrics, admission, appender);
   await admission.start();
-
   const coupons = await openCoupons({
     redis,
     sql,
     appender,
     onError: (error) => log.warn({ error: String(error) }, 'coupons are not up to date'),
   });
-
-  const metricsDir = join(config.home, 'run');
-  const routes = allRoutes({
-    coupons,
-    sql,
-    redis,
-    settlement,
+  return {
+    ...clients,
+    metrics,
+    admission,
+    appender,
     recent,
+    coupons,
+    settlement: new Settlement(subscriber, redis),
     clock: systemClock,
     ingest: new Ingest({ appender, recent, clock: systemClock }),
     balances: new BalanceCache(redis, config.balanceCacheTtlS),
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
     readiness: new ReadinessProbe({ redis, sql, schemaIsCurrent, admission }),
-    metrics,
-    metricsDir,
+    metricsDir: join(config.home, 'run'),
     processName: name,
     version: packageJson.version,
-  });
+  };
+}
+
+async function serve(
+  config: Config,
+  name: string,
+  clients: Clients,
+  log: Log,
+  { reusePort }: IngressOptions,
+): Promise<Ingress> {
+  const parts = await openParts(config, name, clients, log);
+  const { redis, sql, metrics, admission } = parts;
   const guard: GuardParts = {
     keys: new Keys(keyResolver(sql), systemClock),
     limiter: new Limiter(redis),
@@ -146,10 +149,11 @@ async function serve(
     trustedProxyHops: config.trustedProxyHops,
     bodyBytesMax: config.bodyBytesMax,
   };
+  const routes = allRoutes(parts);
   const app = createApp(routes, guard, { reusePort });
   app.listen({ port: config.port, hostname: config.host });
   const server = app.server!;
-  const published = publishMetrics(metrics, metricsDir, name);
+  const published = publishMetrics(metrics, parts.metricsDir, name);
 
   async function stop(): Promise<void> {
     admission.draining = true;
@@ -157,11 +161,11 @@ async function serve(
     // Stops accepting; requests in flight are answered, then their connections end.
     await Promise.race([server.stop(), admission.whenIdle().then(() => Bun.sleep(50))]);
     await server.stop(true);
-    await coupons.close();
-    await appender.drain();
+    await parts.coupons.close();
+    await parts.appender.drain();
     clearTimeout(deadline);
     admission.stop();
-    settlement.stop();
+    parts.settlement.stop();
     await published.stop();
     await closeClients(clients);
   }

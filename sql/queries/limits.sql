@@ -8,7 +8,7 @@ begin
 end $$;
 
 -- Runs as the owner, since the application may only read tenants. Takes: tenant, policy, its quotas
--- ('null': unlimited), who does it. Locks: the tenant's row. Safe to repeat: yes, the last one stands.
+-- ('null': unlimited), who does it. Locks: the tenant's row. Safe to repeat: the last one stands.
 create or replace function system_limits_put(
   p_tenant int, p_policy text, p_quotas jsonb, p_actor text
 ) returns void

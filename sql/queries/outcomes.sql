@@ -1,8 +1,8 @@
 -- What became of events whose positions are settled.
 
 -- Takes: tenant; event keys with the stream and offset each was accepted at. Gives: a row for each,
--- in order: posted, refused, deferred, dead, conflict (another body under the same id came first), or
--- unknown; and where the event that stands under the id was accepted.
+-- in order: posted, refused, deferred, dead, conflict (another body under the same id came first),
+-- or unknown; and where the event that stands under the id was accepted.
 drop function if exists event_outcomes(int, uuid[], text[], bigint[]);
 create function event_outcomes(p_tenant int, p_keys uuid[], p_streams text[], p_offsets bigint[])
 returns table (verdict text, reason text, first_stream text, first_offset bigint)

@@ -14,7 +14,7 @@ export const CloudEvent = Type.Object(
     id: ClientId,
     source: Type.String({ minLength: 1 }),
     type: Type.String(),
-    time: Type.Optional(Type.String({ description: 'RFC 3339, any offset.' })),
+    time: Type.Optional(Type.String({ description: 'RFC 3339, with whatever offset.' })),
     datacontenttype: Type.Optional(Type.Literal('application/json')),
     subject: Type.Optional(nullable(Type.String())),
     data: Type.Object({}, { additionalProperties: true }),

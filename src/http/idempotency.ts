@@ -19,8 +19,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return nil
 `;
 
-/** Takes: slot; the claim, the answer ('' to free the slot), its time to live in s. Writes only while
- * the claim still holds the slot. Safe to repeat: yes. */
+/** Takes: slot; the claim, the answer ('' to free the slot), its time to live in s. Writes only
+ * while the claim still holds the slot. Safe to repeat: yes. */
 const SETTLE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1])

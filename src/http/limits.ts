@@ -10,8 +10,9 @@ import { type Problem, problem, unavailable } from './problem.ts';
 
 /**
  * GCRA: a bucket is one number, the time in microseconds at which it will be full again.
- * Takes: bucket; points wanted, -, quota, window in s. Gives: points gone from the bucket (more than
- * the quota: refused), and ms until it is full again or, refused, until so many points will be there.
+ * Takes: bucket; points wanted, -, quota, window in s. Gives: points gone from the bucket (more
+ * than the quota: refused), and ms until it is full again or, when refused, until there will be
+ * as many as were wanted.
  * Safe to repeat: no, each run takes points; a lost reply errs on the side of the limit.
  */
 const TAKE = `

@@ -14,8 +14,8 @@ const appendRefusals = {
 const passingState = /^(08|57P0[123]|57014|53|40001|40P01|55P03)/;
 const lostPostgres =
   /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND)$/;
-const lostRedis =
-  /Connection is closed|Stream isn't writeable|Command timed out|Socket timeout|^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|OOM|BUSY|TRYAGAIN) /;
+const lostRedis = /Connection is closed|Stream isn't writeable|Command timed out|Socket timeout/;
+const refusingRedis = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|OOM|BUSY|TRYAGAIN) /;
 
 /** Null for an error that is nobody's outage. */
 export function outageOf(error: unknown): Problem | null {
@@ -25,7 +25,12 @@ export function outageOf(error: unknown): Problem | null {
   if (!(error instanceof Error)) return null;
   if (passingState.test(sqlState(error) ?? '') || lostPostgres.test(codeOf(error)))
     return unavailable('store_unavailable', 'Postgres is away.');
-  if (error.name === 'MaxRetriesPerRequestError' || lostRedis.test(error.message))
+  const { name, message } = error;
+  if (
+    name === 'MaxRetriesPerRequestError' ||
+    lostRedis.test(message) ||
+    refusingRedis.test(message)
+  )
     return unavailable('store_unavailable', 'Redis is away.');
   return null;
 }

@@ -1,4 +1,4 @@
-// Reads that must see a write: `?at_least=<position>` waits a little until the ledger has come so far.
+// Reads that must see a write: `?at_least=<position>` waits a little for the ledger.
 // Invariant: an answer that is given has seen the position; otherwise there is none (503).
 import { topics } from '../../schemas/events.ts';
 import type { Settlement } from '../stream/settlement.ts';

@@ -12,7 +12,7 @@ export class RecentEvents {
   private current = new Map<string, RecentEvent>();
   private previous = new Map<string, RecentEvent>();
 
-  /** Holds between half of `eventsMax` and all of it: two generations, the older one dropped whole. */
+  /** Holds from half of `eventsMax` up to all of it: two generations, the older dropped whole. */
   constructor(private readonly eventsMax: number) {}
 
   find(tenant: number, id: string): RecentEvent | undefined {

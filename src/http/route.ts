@@ -53,7 +53,7 @@ export function json(status: number, body: unknown, headers?: AnswerHeaders): An
   return new Answer(status, body, headers);
 }
 
-/** A Response is passed through (pages, metrics); everything of the API is an Answer or a Problem. */
+/** A Response is passed through (pages, metrics); all of the API is an Answer or a Problem. */
 export type Outcome = Answer | Problem | Response;
 
 export interface RouteExample<Body = unknown, Params = unknown, Query = unknown> {

@@ -1,6 +1,6 @@
 // `Prefer: wait=ledger` on events: when every position is settled, the results say what the ledger
 // made of each; when time runs out first, they stay as they are.
-// Invariant: a repeat that the ledger recognised is told as such, even if this process did not know.
+// Invariant: a repeat that only the ledger could know is told as such.
 import type { Sql } from '../io/postgres.ts';
 import { eventKey } from '../ledger/identity.ts';
 import { transactionId } from '../store/accounts.ts';

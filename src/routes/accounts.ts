@@ -1,5 +1,5 @@
 // Accounts: balances through the cache, entries from the ledger, newest first.
-// Invariant: one answer is about one unit; an account that has several is asked for with `currency`.
+// Invariant: one answer is about one unit; an account of several is asked for with `currency`.
 import { Type } from '@sinclair/typebox';
 import { type Amount as AmountSchema, Balance, Entry } from '../../schemas/accounts.ts';
 import { Position, closed } from '../../schemas/primitives.ts';

@@ -25,7 +25,11 @@ const terms: PartnerTerms = {
 };
 
 export function gameRoutes({ sql }: GameParts): Route[] {
-  const put = defineRoute({
+  return [putPartner(sql), getPartner(sql), listPartners(sql)];
+}
+
+function putPartner(sql: Sql): Route {
+  return defineRoute({
     name: 'putPartner',
     method: 'PUT',
     path: '/v1/partners/{id}',
@@ -50,8 +54,10 @@ export function gameRoutes({ sql }: GameParts): Route[] {
       return json(put.created ? 201 : 200, partner);
     },
   });
+}
 
-  const get = defineRoute({
+function getPartner(sql: Sql): Route {
+  return defineRoute({
     ...read,
     name: 'getPartner',
     method: 'GET',
@@ -70,8 +76,10 @@ export function gameRoutes({ sql }: GameParts): Route[] {
       return found ? json(200, partnerOf(found)) : problem(404, 'not_found', 'No such partner.');
     },
   });
+}
 
-  const list = defineRoute({
+function listPartners(sql: Sql): Route {
+  return defineRoute({
     ...read,
     name: 'listPartners',
     method: 'GET',
@@ -93,8 +101,6 @@ export function gameRoutes({ sql }: GameParts): Route[] {
       );
     },
   });
-
-  return [put, get, list];
 }
 
 function partnerOf(document: Omit<Document<PartnerTerms>, 'change'>): Partner {

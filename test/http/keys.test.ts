@@ -1,5 +1,5 @@
-// Keys in memory: how soon a new or revoked one is seen, what an outage of Postgres does, and that a
-// flood of lookups is one query at a time.
+// Keys in memory: how soon a new or revoked one is seen, what an outage of Postgres does, and that
+// a flood of lookups is one query at a time.
 import { expect, test } from 'bun:test';
 import { type Key, Keys, KeysUnavailable } from '../../src/cache/keys.ts';
 import { createKey } from '../tenants.ts';

@@ -1,5 +1,5 @@
-// Health and metrics: what they say when all is well, what when a store is away, and that every line
-// is one that Prometheus reads.
+// Health and metrics: what they say when all is well, what when a store is away, and that every
+// line is one that Prometheus reads.
 import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
