@@ -12,7 +12,8 @@ const toolchain = dirname(fileURLToPath(import.meta.url));
 const root = dirname(toolchain);
 const pinned = JSON.parse(readFileSync(join(toolchain, 'package.json'), 'utf8')).devDependencies
   .bun;
-const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const forwarded = ['SIGINT', 'SIGTERM'];
+const LOOK_FOR_PARENT_MS = 1_000;
 
 main();
 
@@ -23,12 +24,21 @@ function main() {
   installPackages(bun);
   const child = spawn(bun, [script, ...args], { stdio: 'inherit' });
   for (const signal of forwarded) process.on(signal, () => child.kill(signal));
+  stopWithNpm(child);
   child.once('error', (error) => stop(`Bun does not start: ${error.message}`, 69));
   child.once('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1);
     for (const each of forwarded) process.removeAllListeners(each);
     process.kill(process.pid, signal);
   });
+}
+
+/** npm that is killed cannot pass its end on; what it started would stay behind unseen. */
+function stopWithNpm(child) {
+  if (!process.env.npm_lifecycle_event) return;
+  const parent = process.ppid;
+  const look = () => process.ppid !== parent && child.kill('SIGTERM');
+  setInterval(look, LOOK_FOR_PARENT_MS).unref();
 }
 
 function pinnedBun() {
