@@ -1,5 +1,4 @@
 // keys: API keys of a tenant. The key itself is printed once, when it is made.
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { scopes as everyScope } from '../http/route.ts';
@@ -14,6 +13,7 @@ import {
 } from '../store/keys.ts';
 import { withServers } from '../supervisor/home.ts';
 import { exitCodes, Failure } from './exit.ts';
+import { actor } from './servers.ts';
 
 interface CreateOptions {
   tenant: string;
@@ -109,8 +109,4 @@ async function withOwner(work: (sql: Sql) => Promise<void>): Promise<void> {
   } finally {
     await sql.end({ timeout: 5 });
   }
-}
-
-function actor(): string {
-  return `cli:${userInfo().username}`;
 }
