@@ -1,14 +1,14 @@
 // Ingest: each item of a request checked, encoded and appended; a result for every item, in order.
 // Invariant: an item is `accepted` only when Redis has it; if Redis refuses any, the request fails
 // whole and is retried with the same ids.
-import { type EventDefinition, EventInput } from '../../schemas/events.ts';
+import { type EventDefinition, EventInput, type Topic } from '../../schemas/events.ts';
 import { eventDefinitions } from '../../schemas/index.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Appender } from '../stream/append.ts';
 import { encodeBody, encodeTuple } from '../stream/codec.ts';
-import { formatPosition, partitionOf } from '../stream/topology.ts';
+import { partitionOf, streamName } from '../stream/topology.ts';
 import { type Problem, problem } from './problem.ts';
-import type { RecentEvents } from './recent.ts';
+import { NEVER_SENT, Receipt, type RecentEvent, type RecentEvents } from './recent.ts';
 import { Shape } from './shape.ts';
 
 export const EVENT_BYTES_MAX = 32 * 1024;
@@ -50,20 +50,32 @@ const sorts = new Map<string, Sort>(
     ]),
 );
 
-export class Ingest {
-  constructor(private readonly parts: IngestParts) {}
+/** The events of one request that go to one stream. */
+interface Group {
+  topic: Topic;
+  partition: number;
+  tuples: Uint8Array[];
+  events: RecentEvent[];
+}
 
-  /** Never waits between items, so that the items of one request share their stream entries. */
-  take(items: readonly unknown[], sender: Sender): Promise<ItemResult[]> {
-    const acceptedAt = this.parts.clock();
-    return Promise.all(items.map((item) => this.takeOne(item, sender, acceptedAt)));
-  }
+/** An event with its position still to be told. */
+interface Pending {
+  result: { position: string };
+  event: RecentEvent;
+}
 
-  private takeOne(
-    item: unknown,
-    sender: Sender,
-    acceptedAt: number,
-  ): ItemResult | Promise<ItemResult> {
+/** One request on its way: its items are read in order, then appended stream by stream. */
+class Intake {
+  readonly pending: Pending[] = [];
+  private readonly groups = new Map<string, Group>();
+
+  constructor(
+    private readonly parts: IngestParts,
+    private readonly sender: Sender,
+    private readonly acceptedAt: number,
+  ) {}
+
+  read(item: unknown): ItemResult {
     if (!envelope.fits(item)) return rejected(idOf(item), envelope.refusal(item));
     const { id, type, time, data } = item as EventInput;
     const sort = sorts.get(type);
@@ -74,45 +86,82 @@ export class Ingest {
     if (body.byteLength > EVENT_BYTES_MAX)
       return rejected(id, problem(413, 'event_too_large', `At most ${EVENT_BYTES_MAX} bytes.`));
     const fingerprint = Bun.hash(body, seed) as bigint;
-    const first = this.parts.recent.find(sender.tenant, id);
-    if (first) return repeated(id, first.fingerprint === fingerprint, first.position);
-    const position = this.append(definition, sender, { id, acceptedAt, data }, body);
-    this.parts.recent.add(sender.tenant, id, fingerprint, position);
-    return position.then((known) => ({ id, status: 'accepted', position: known }));
+    const first = this.parts.recent.find(this.sender.tenant, id);
+    if (first && first.fingerprint !== fingerprint)
+      return rejected(id, problem(409, 'event_id_reused', 'The first event with this id stands.'));
+    const event = first ?? this.add(definition, { id, data }, body, fingerprint);
+    const result = { id, status: first ? 'duplicate' : 'accepted', position: '' } as const;
+    this.pending.push({ result, event });
+    return result;
   }
 
-  private async append(
+  /** Resolves when Redis has every event, those that others sent before and wait for included. */
+  async append(): Promise<void> {
+    for (const { topic, partition, tuples, events } of this.groups.values()) {
+      const appended = this.parts.appender.appendAll(topic, partition, tuples);
+      const receipt = new Receipt(topic, partition, appended);
+      for (const event of events) event.receipt = receipt;
+    }
+    const waiting = new Set<Promise<void>>();
+    for (const { event } of this.pending)
+      if (!event.receipt!.isSettled) waiting.add(event.receipt!.settled);
+    await Promise.all(waiting);
+    for (const { result, event } of this.pending)
+      result.position = event.receipt!.position(event.index);
+  }
+
+  /** What was noted but never sent must not be taken for a first event by those to come. */
+  abandon(): void {
+    for (const { events } of this.groups.values())
+      for (const event of events) event.receipt ??= NEVER_SENT;
+  }
+
+  private add(
     definition: EventDefinition,
-    { tenant, traceparent }: Sender,
-    event: { id: string; acceptedAt: number; data: Record<string, unknown> },
+    { id, data }: { id: string; data: Record<string, unknown> },
     body: Uint8Array,
-  ): Promise<string> {
-    const { topic, type } = definition;
-    const { id, acceptedAt } = event;
-    const partition = partitionOf(tenant, definition.orderKey(event.data));
-    const tuple = encodeTuple(
-      type,
-      { id, tenant, acceptedAt, traceparent: traceparent ?? null },
-      body,
-    );
-    const offset = await this.parts.appender.append(topic, partition, tuple);
-    return formatPosition(topic, partition, offset);
+    fingerprint: bigint,
+  ): RecentEvent {
+    const { sender, acceptedAt } = this;
+    const { tenant, traceparent = null } = sender;
+    const group = this.groupOf(definition.topic, partitionOf(tenant, definition.orderKey(data)));
+    const event: RecentEvent = { fingerprint, receipt: null, index: group.tuples.length };
+    group.tuples.push(encodeTuple(definition.type, { id, tenant, acceptedAt, traceparent }, body));
+    group.events.push(event);
+    this.parts.recent.add(tenant, id, event);
+    return event;
+  }
+
+  private groupOf(topic: Topic, partition: number): Group {
+    const name = streamName(topic, partition);
+    let group = this.groups.get(name);
+    if (!group) {
+      group = { topic, partition, tuples: [], events: [] };
+      this.groups.set(name, group);
+    }
+    return group;
+  }
+}
+
+export class Ingest {
+  constructor(private readonly parts: IngestParts) {}
+
+  /** Reads without a pause, so that the events of one request share their stream entries. */
+  async take(items: readonly unknown[], sender: Sender): Promise<ItemResult[]> {
+    const intake = new Intake(this.parts, sender, this.parts.clock());
+    try {
+      const results = items.map((item) => intake.read(item));
+      await intake.append();
+      return results;
+    } catch (error) {
+      intake.abandon();
+      throw error;
+    }
   }
 }
 
 function rejected(id: string | null, refusal: Problem): ItemResult {
   return { id, status: 'rejected', problem: refusal };
-}
-
-function repeated(
-  id: string,
-  sameBody: boolean,
-  position: string | Promise<string>,
-): ItemResult | Promise<ItemResult> {
-  if (!sameBody)
-    return rejected(id, problem(409, 'event_id_reused', 'The first event with this id stands.'));
-  if (typeof position === 'string') return { id, status: 'duplicate', position };
-  return position.then((known) => ({ id, status: 'duplicate', position: known }));
 }
 
 /** The id is given back where it is one, so that a result can be matched to its item. */

@@ -22,6 +22,8 @@ export class AppendRefused extends Error {
 }
 
 interface Waiter {
+  /** Place of its first event in the batch. */
+  index: number;
   resolve(offset: number): void;
   reject(error: Error): void;
 }
@@ -36,7 +38,8 @@ interface Batch {
 export interface AppenderOptions {
   /** Bytes accepted but not yet answered by Redis; beyond it callers are refused. */
   bytesWaitingMax: number;
-  /** Events of one stream entry at most: bounds what a reader must take at once. */
+  /** Events after which a stream entry is sent: bounds, give or take the last request's, what a
+   * reader must take at once. */
   entryEventsMax: number;
 }
 
@@ -56,9 +59,13 @@ export class Appender {
 
   /** Resolves to the event's offset. Rejects with AppendRefused; the outcome is then unknown. */
   append(topic: Topic, partition: number, tuple: Uint8Array): Promise<number> {
+    return this.appendAll(topic, partition, [tuple]);
+  }
+
+  /** Several events that stay together, at one promise; resolves to the offset of the first. */
+  appendAll(topic: Topic, partition: number, tuples: readonly Uint8Array[]): Promise<number> {
     if (this.bytesWaiting > this.options.bytesWaitingMax)
       return Promise.reject(new AppendRefused('too_many_waiting'));
-    this.bytesWaiting += tuple.byteLength;
     const name = streamName(topic, partition);
     let batch = this.open.get(name);
     if (!batch) {
@@ -66,8 +73,11 @@ export class Appender {
       this.open.set(name, batch);
     }
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    batch.tuples.push(tuple);
-    batch.waiters.push({ resolve, reject });
+    batch.waiters.push({ index: batch.tuples.length, resolve, reject });
+    for (const tuple of tuples) {
+      this.bytesWaiting += tuple.byteLength;
+      batch.tuples.push(tuple);
+    }
     if (batch.tuples.length >= this.options.entryEventsMax) {
       this.open.delete(name);
       void this.send(batch);
@@ -95,7 +105,7 @@ export class Appender {
     this.inFlight++;
     try {
       const first = await this.run(batch, blob);
-      batch.waiters.forEach((waiter, index) => waiter.resolve(first + index));
+      for (const waiter of batch.waiters) waiter.resolve(first + waiter.index);
     } catch (error) {
       const refused = refusalOf(error);
       for (const waiter of batch.waiters) waiter.reject(refused);
