@@ -15,6 +15,19 @@ const scripts = { reserve, settle, due, adopt, seedCoupon, seedCustomer, seedRed
 type Script = keyof typeof scripts;
 type Argument = string | number | Buffer;
 
+/** Names of the commands that ioredis makes of the scripts. */
+const commandOf = Object.fromEntries(
+  Object.keys(scripts).map((name) => [name, `coupon${name[0]!.toUpperCase()}${name.slice(1)}`]),
+) as Record<Script, string>;
+
+interface Call {
+  name: Script;
+  keys: readonly string[];
+  args: readonly Argument[];
+  resolve(reply: unknown): void;
+  reject(error: unknown): void;
+}
+
 /** `index` counts codes from 0. */
 export type ReserveReply =
   | { word: 'reserved'; offset: number; usage: { uses: number; budgetUsed: number }[] }
@@ -32,9 +45,11 @@ export type SettleReply =
   | { word: 'cold'; index: number };
 
 export class RedemptionScripts {
+  private readonly waiting: Call[] = [];
+
   constructor(readonly redis: Redis) {
     for (const name of Object.keys(scripts) as Script[])
-      redis.defineCommand(commandOf(name), { lua: scripts[name] });
+      redis.defineCommand(commandOf[name], { lua: scripts[name] });
   }
 
   async reserve(keys: readonly string[], args: readonly Argument[]): Promise<ReserveReply> {
@@ -94,16 +109,29 @@ export class RedemptionScripts {
     return Number(await this.run(name, keys, args)) === 1;
   }
 
-  private async run(
-    name: Script,
-    keys: readonly string[],
-    args: readonly Argument[],
-  ): Promise<unknown> {
-    const commands = this.redis as unknown as Record<
-      string,
-      (count: number, ...rest: Argument[]) => Promise<unknown>
-    >;
-    return orAppendRefused(commands[commandOf(name)]!(keys.length, ...keys, ...args));
+  /** What one turn of the loop asks for is one write to the socket. */
+  private run(name: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    if (this.waiting.push({ name, keys, args, resolve, reject }) === 1)
+      setImmediate(() => void this.send(this.waiting.splice(0)));
+    return orAppendRefused(promise);
+  }
+
+  private async send(calls: readonly Call[]): Promise<void> {
+    const pipeline = this.redis.pipeline();
+    const commands = pipeline as unknown as Record<string, (...args: Argument[]) => unknown>;
+    for (const { name, keys, args } of calls)
+      commands[commandOf[name]]!(keys.length, ...keys, ...args);
+    try {
+      const replies = (await pipeline.exec()) ?? [];
+      calls.forEach(({ resolve, reject }, index) => {
+        const [error, reply] = replies[index]!;
+        if (error) reject(error);
+        else resolve(reply);
+      });
+    } catch (error) {
+      for (const { reject } of calls) reject(error);
+    }
   }
 }
 
@@ -118,10 +146,6 @@ export async function orAppendRefused<T>(answer: Promise<T>): Promise<T> {
       throw error;
     throw new AppendRefused('redis_unavailable');
   }
-}
-
-function commandOf(name: Script): string {
-  return `coupon${name[0]!.toUpperCase()}${name.slice(1)}`;
 }
 
 function pairs(flat: readonly string[]): { uses: number; budgetUsed: number }[] {

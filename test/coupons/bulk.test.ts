@@ -1,8 +1,10 @@
 // Bulk work through the real command: import, export, generate.
-import { expect, test } from 'bun:test';
+import { expect, setDefaultTimeout, test } from 'bun:test';
 import { join } from 'node:path';
 import { openStack } from '../stack.ts';
 
+// Other tests may have the machine at the same time.
+setDefaultTimeout(60_000);
 const stack = await openStack('coupon-bulk');
 await stack.createTenant('shop');
 const at = (file: string) => join(stack.home, file);

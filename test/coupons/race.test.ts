@@ -1,11 +1,13 @@
 // Limits under concurrency: thousands of requests at once from two desks, against a real Redis.
-import { beforeAll, describe, expect, test } from 'bun:test';
+import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { readUsage } from '../../src/cache/coupon-usage-read.ts';
 import type { Reserved } from '../../src/cache/redemption-book.ts';
 import { openStack } from '../stack.ts';
 import { type Desk, ask, openDesk, putTerms, refusals, sweep, won } from './desk.ts';
 
+// Other tests may have the machine at the same time.
+setDefaultTimeout(60_000);
 const stack = await openStack('coupon-race');
 const { id: tenant } = await stack.createTenant('race');
 const desks: Desk[] = [await openDesk(stack), await openDesk(stack)];

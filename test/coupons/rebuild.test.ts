@@ -1,12 +1,14 @@
 // A Redis that comes back empty: counters, reservations and orders are rebuilt from the ledger's
 // rows, and no limit gives way.
-import { expect, test } from 'bun:test';
+import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { readUsage } from '../../src/cache/coupon-usage-read.ts';
 import { openStack } from '../stack.ts';
 import { type Desk, ask, openDesk, putTerms, refusals, sweep, won } from './desk.ts';
 import { caughtUp, startLedger } from './ledger.ts';
 
+// Other tests may have the machine at the same time.
+setDefaultTimeout(60_000);
 const stack = await openStack('coupon-rebuild');
 const { id: tenant } = await stack.createTenant('rebuild');
 const desks: Desk[] = [await openDesk(stack), await openDesk(stack)];

@@ -1,6 +1,6 @@
 // One redemption's way: the same order again, other contents, commit, release, time, and terms that
 // change under it.
-import { beforeAll, describe, expect, test } from 'bun:test';
+import { beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { readUsage } from '../../src/cache/coupon-usage-read.ts';
 import { streamKey } from '../../src/stream/topology.ts';
@@ -13,6 +13,8 @@ import { RedemptionScripts } from '../../src/cache/redemption-scripts.ts';
 import { openStack } from '../stack.ts';
 import { ask, openDesk, putTerms, sweep, won } from './desk.ts';
 
+// Other tests may have the machine at the same time.
+setDefaultTimeout(60_000);
 const stack = await openStack('coupon-redemptions');
 const { id: tenant } = await stack.createTenant('redemptions');
 const [desk, late] = [await openDesk(stack), await openDesk(stack)];
