@@ -68,7 +68,15 @@ async function measureWorker(stack: Stack, events: readonly Earning[]): Promise<
 
 async function fill(redis: Redis, events: readonly Earning[]): Promise<void> {
   const appender = new Appender(redis, { bytesWaitingMax: 2 ** 30, entryEventsMax: 100 });
-  const appends = events.map(({ id, user, amount }) => {
+  for (let index = 0; index < events.length; index += FILL_EVENTS)
+    await Promise.all(appendAll(appender, events.slice(index, index + FILL_EVENTS)));
+}
+
+/** Few enough that the loop turns between them: a command must not time out unsent. */
+const FILL_EVENTS = 10_000;
+
+function appendAll(appender: Appender, events: readonly Earning[]): Promise<number>[] {
+  return events.map(({ id, user, amount }) => {
     const data = {
       user_id: user,
       kind: 'video_completed',
@@ -78,7 +86,6 @@ async function fill(redis: Redis, events: readonly Earning[]): Promise<void> {
     const tuple = encodeEvent(EarningCredited, { tenant: 1, id, acceptedAt: Date.now(), data });
     return appender.append('events', partitionOf(1, EarningCredited.orderKey(data)), tuple);
   });
-  await Promise.all(appends);
 }
 
 const STALLED_MS = 60_000;

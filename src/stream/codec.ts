@@ -1,8 +1,8 @@
 // Events on the stream: positional msgpack tuples, compiled from the schemas. Smaller and faster
 // than maps with keys, and canonical: two JSON bodies that say the same have the same bytes.
-//   tuple = [version, type, id, tenant, acceptedAt ms, traceparent | null, body]
-//   body  = msgpack of [time | null, ...properties of `data` in schema order], objects as arrays
-// A stream entry holds any number of tuples back to back.
+//   header = [version, type, id, tenant, acceptedAt ms, traceparent | null]
+//   body   = [time | null, ...properties of `data` in schema order], objects as arrays
+// An event is its header followed by its body; a stream entry holds any number of events.
 // Invariant: decode(encode(event)) equals the event; a decoded body has passed its schema again.
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { Packr } from 'msgpackr';
@@ -10,7 +10,7 @@ import type { TObject, TSchema } from '@sinclair/typebox';
 import type { EventDefinition } from '../../schemas/events.ts';
 import { eventDefinition, eventDefinitions } from '../../schemas/index.ts';
 
-const TUPLE_VERSION = 1;
+const VERSION = 1;
 
 // No records: they tie the bytes to one process's state. Integers beyond 32 bits stay exact.
 const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' });
@@ -48,6 +48,11 @@ export interface Undecodable {
   body: Buffer;
 }
 
+interface DecodedBody {
+  time: string | null;
+  data: object;
+}
+
 type Convert = (value: unknown) => unknown;
 interface BodyCodec {
   toArray: Convert;
@@ -59,40 +64,41 @@ const bodyCodecs = new Map<string, BodyCodec>(
   eventDefinitions.map((definition) => [definition.type, compileBody(definition.data)]),
 );
 
+/** The canonical bytes of data that has passed `definition.data`. */
 export function encodeBody(
   definition: EventDefinition,
   data: object,
   time?: string | null,
 ): Buffer {
   const values = bodyCodecs.get(definition.type)!.toArray(data) as unknown[];
-  return Buffer.from(packr.pack([time ?? null, ...values]));
+  values.unshift(time ?? null);
+  return packr.pack(values);
 }
 
-/** The tuple of one event. The body must have passed `definition.data`. */
+/** The bytes of one event. Its data must have passed `definition.data`. */
 export function encodeEvent(definition: EventDefinition, event: EncodableEvent): Buffer {
-  const body = encodeBody(definition, event.data, event.time);
-  return encodeTuple(definition.type, event, body);
+  return encodeTuple(definition.type, event, encodeBody(definition, event.data, event.time));
 }
 
-/** The tuple of an event whose canonical body is at hand. */
+/** The bytes of an event whose canonical body is at hand. */
 export function encodeTuple(
   type: string,
-  event: Omit<EncodableEvent, 'data' | 'time'>,
+  { id, tenant, acceptedAt, traceparent }: Omit<EncodableEvent, 'data' | 'time'>,
   body: Uint8Array,
 ): Buffer {
-  const { id, tenant, acceptedAt, traceparent } = event;
-  return Buffer.from(
-    packr.pack([TUPLE_VERSION, type, id, tenant, acceptedAt, traceparent ?? null, body]),
-  );
+  const header = packr.pack([VERSION, type, id, tenant, acceptedAt, traceparent ?? null]);
+  return Buffer.concat([header, body]);
 }
 
 /** Decodes a body; throws when it does not fit its schema. */
-export function decodeBody(
-  definition: EventDefinition,
-  body: Uint8Array,
-): { time: string | null; data: object } {
+export function decodeBody(definition: EventDefinition, body: Uint8Array): DecodedBody {
+  return bodyOf(definition, packr.unpack(body));
+}
+
+function bodyOf(definition: EventDefinition, values: unknown): DecodedBody {
   const codec = bodyCodecs.get(definition.type)!;
-  const [time, ...values] = packr.unpack(body) as [string | null, ...unknown[]];
+  if (!Array.isArray(values)) throw new Error('a body is an array');
+  const time = values.shift() as string | null;
   const data = codec.fromArray(values);
   if (!codec.check(data)) throw new Error(`body does not fit the schema of ${definition.type}`);
   return { time, data: data as object };
@@ -100,42 +106,51 @@ export function decodeBody(
 
 /** All events of a stream entry, in order. Never throws: what is damaged comes back as such. */
 export function decodeEntry(blob: Buffer): (DecodedEvent | Undecodable)[] {
-  let tuples: unknown[];
+  const events: (DecodedEvent | Undecodable)[] = [];
+  let header: unknown;
   try {
-    tuples = packr.unpackMultiple(blob) as unknown[];
+    packr.unpackMultiple(blob, (value: unknown, start?: number, end?: number) => {
+      if (header === undefined) {
+        header = value;
+      } else {
+        // Views of the entry's blob, which lives as long as the batch does.
+        events.push(decodeOne(header, value, blob.subarray(start, end)));
+        header = undefined;
+      }
+    });
   } catch (error) {
     return [undecodable(blob, error)];
   }
-  return tuples.map((tuple) => decodeTuple(tuple, blob));
+  return header === undefined ? events : [undecodable(blob, 'a header without a body')];
 }
 
-function decodeTuple(tuple: unknown, blob: Buffer): DecodedEvent | Undecodable {
-  if (!isTuple(tuple)) return undecodable(blob, 'not an event tuple');
-  const [, type, id, tenant, acceptedAt, traceparent, bytes] = tuple;
-  // A view would pin the whole read chunk; the copy is small and lives as long as its batch.
-  const body = Buffer.from(bytes);
+function decodeOne(header: unknown, values: unknown, body: Buffer): DecodedEvent | Undecodable {
+  if (!isHeader(header)) return undecodable(body, 'not an event header');
+  const [, type, id, tenant, acceptedAt, traceparent] = header;
   const definition = eventDefinition.get(type);
-  const known = { tenant, id, type, acceptedAt, body };
-  if (!definition) return { ...known, error: `unknown event type ${type}` };
+  if (!definition) {
+    const error = `unknown event type ${type}`;
+    return { tenant, id, type, acceptedAt, body, error };
+  }
   try {
-    return { ...known, definition, traceparent, ...decodeBody(definition, body) };
+    const { time, data } = bodyOf(definition, values);
+    return { definition, tenant, id, type, acceptedAt, traceparent, time, data, body };
   } catch (error) {
-    return { ...known, error: messageOf(error) };
+    return { tenant, id, type, acceptedAt, body, error: messageOf(error) };
   }
 }
 
-type Tuple = [number, string, string, number, number, string | null, Uint8Array];
+type Header = [number, string, string, number, number, string | null];
 
-function isTuple(value: unknown): value is Tuple {
-  if (!Array.isArray(value) || value.length !== 7 || value[0] !== TUPLE_VERSION) return false;
-  const [, type, id, tenant, acceptedAt, traceparent, body] = value as unknown[];
+function isHeader(value: unknown): value is Header {
+  if (!Array.isArray(value) || value.length !== 6 || value[0] !== VERSION) return false;
+  const [, type, id, tenant, acceptedAt, traceparent] = value as unknown[];
   return (
     typeof type === 'string' &&
     typeof id === 'string' &&
     Number.isSafeInteger(tenant) &&
     Number.isSafeInteger(acceptedAt) &&
-    (traceparent === null || typeof traceparent === 'string') &&
-    body instanceof Uint8Array
+    (traceparent === null || typeof traceparent === 'string')
   );
 }
 

@@ -59,13 +59,13 @@ export async function claimPending(
   return { claimed, deleted };
 }
 
-/** Reads new entries of all streams; gives how many came. Blocks up to `blockMs` when none is there. */
+/** Reads new entries of all streams; gives what came. Blocks up to `blockMs` when none is there. */
 export async function readNew(
   redis: Redis,
   streams: readonly OwnedStream[],
   consumer: string,
   options: { count: number; blockMs: number },
-): Promise<number> {
+): Promise<{ entries: number; events: number }> {
   const keys = streams.map((stream) => streamKey(stream.topic, stream.partition));
   const reply = (await redis.callBuffer(
     'XREADGROUP',
@@ -80,10 +80,12 @@ export async function readNew(
     ...keys,
     ...keys.map(() => '>'),
   )) as RawStream[] | null;
-  let taken = 0;
-  for (const [key, entries] of reply ?? []) {
+  const taken = { entries: 0, events: 0 };
+  for (const [key, raw] of reply ?? []) {
     const stream = streams[keys.indexOf(key.toString())]!;
-    taken += stream.take(entries.map((entry) => parseEntry(stream, entry)));
+    const entries = raw.map((entry) => parseEntry(stream, entry));
+    taken.entries += stream.take(entries);
+    taken.events += entries.reduce((sum, entry) => sum + entry.items.length, 0);
   }
   return taken;
 }

@@ -36,11 +36,13 @@ export interface RunnerOptions {
 
 const BLOCK_MS = 250;
 const IDLE_MS = 20;
-/** Entries to ask of each stream: entries carry several events, and all streams answer at once. */
-const READ_COUNT = 100;
+/** Entries of one stream to ask for at most. */
+const READ_COUNT_MAX = 500;
 
 export class Runner {
   private stopping = false;
+  /** Events an entry carries, lately: entries are counted when read, but events are what costs. */
+  private eventsPerEntry = 50;
   private wake: (() => void) | null = null;
   private loops: Promise<unknown> = Promise.resolve();
 
@@ -82,14 +84,19 @@ export class Runner {
     const unrecovered = streams.filter((stream) => !stream.recovered);
     if (unrecovered.length > 0) await this.recover(unrecovered);
     const waiting = streams.reduce((sum, stream) => sum + stream.waitingEvents, 0);
-    if (streams.length === 0 || waiting >= 2 * this.options.batchEventsMax)
+    const room = 2 * this.options.batchEventsMax - waiting;
+    if (streams.length === 0 || room <= 0)
       return void (await sleep(streams.length === 0 ? IDLE_MS : 2));
     const { consumer } = this.options;
-    const read = await readNew(this.parts.blocking, streams, consumer, {
-      count: READ_COUNT,
+    // Every stream may answer with as many entries, so the room is shared between them.
+    const share = Math.ceil(room / streams.length / this.eventsPerEntry);
+    const { entries, events } = await readNew(this.parts.blocking, streams, consumer, {
+      count: Math.min(share, READ_COUNT_MAX),
       blockMs: waiting > 0 ? 1 : BLOCK_MS,
     });
-    if (read > 0) this.wake?.();
+    if (entries === 0) return;
+    this.eventsPerEntry = 0.7 * this.eventsPerEntry + 0.3 * (events / entries);
+    this.wake?.();
   }
 
   /** Before the first read of a stream, and after a lost reply. */
