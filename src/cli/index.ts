@@ -1,9 +1,11 @@
 // Every verb of the command, one file each. A new verb is one import and one entry here.
 import type { Command } from 'commander';
+import { addBench } from './bench.ts';
 import { addCoupons } from './coupons.ts';
 import { addDlq } from './dlq.ts';
 import { addDoctor } from './doctor.ts';
 import { addKeys } from './keys.ts';
+import { addLoad } from './load.ts';
 import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
 import { addUp } from './up.ts';
@@ -21,4 +23,6 @@ export const verbs: readonly AddVerb[] = [
   addVerify,
   addDlq,
   addDoctor,
+  addBench,
+  addLoad,
 ];
