@@ -1,0 +1,50 @@
+// replay: rebuilds what is derived from the ledger, or shows what today's rules would make of it.
+import { type Command } from 'commander';
+import { rules } from '../../consumers/index.ts';
+import { eventDefinition } from '../../schemas/index.ts';
+import { BalanceCache } from '../cache/balances.ts';
+import { replayDryRun } from '../store/replay.ts';
+import { Failure, exitCodes } from './exit.ts';
+import { withRunningServers } from './servers.ts';
+
+interface DryRunOptions {
+  type?: string;
+  json?: boolean;
+}
+
+export function addReplay(program: Command): void {
+  const verb = program.command('replay').description('rebuild caches; try rules on past events');
+  verb
+    .command('balances')
+    .description('forget every cached balance: each is read anew from the ledger')
+    .action(() =>
+      withRunningServers(async ({ redis }) => {
+        // Nothing is written here, so how long a balance stays cached does not matter.
+        await new BalanceCache(redis, 1).expireAll();
+        console.log('every cached balance is forgotten');
+      }),
+    );
+  verb
+    .command('dry-run')
+    .description('decide past events again, with the rules and terms of now; write nothing')
+    .option('--type <type>', 'only events of this type')
+    .option('--json', 'print JSON')
+    .action((options: DryRunOptions) => dryRun(options));
+}
+
+async function dryRun({ type = '', json }: DryRunOptions): Promise<void> {
+  if (type !== '' && !eventDefinition.has(type))
+    throw new Failure(`there is no event type ${type}`, exitCodes.usage);
+  const onProgress = (events: number): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${events} events`);
+  };
+  const report = await withRunningServers(({ sql }) =>
+    replayDryRun(sql, rules, { type, onProgress }),
+  );
+  if (process.stderr.isTTY) process.stderr.write('\r');
+  if (json) return console.log(JSON.stringify(report));
+  console.log(`${report.events} events, ${report.verdicts} with another verdict`);
+  for (const { tenant, account, unit, recorded, replayed } of report.differences)
+    console.log(`${account} (tenant ${tenant}): ${recorded} -> ${replayed} ${unit}`);
+  if (report.differences.length === 0) console.log('no account would differ');
+}
