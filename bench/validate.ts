@@ -1,6 +1,6 @@
-// T1: coupon validation through the whole product (key, limiter, shape, metrics, the check recorded)
-// against a typed Elysia POST that looks the code up in a Map. Then the same with 1,000,000 codes,
-// where the memory of the process is what counts.
+// T1: coupon validation through the whole product (key, limiter, shape, metrics, the check
+// recorded) against a typed Elysia POST that looks the code up in a Map. Then the same with
+// 1,000,000 codes, where the memory of the process is what counts.
 import { type Stack } from '../test/services.ts';
 import { type Comparison, type Measurement } from './lib/rounds.ts';
 import { type Load, measureHttp, startBare, withIngress } from './lib/servers.ts';

@@ -1,5 +1,5 @@
-// Average load: an ordinary busy hour, in two minutes. Balance reads stay below the 1,000 per minute
-// that a key has by default.
+// Average load: an ordinary busy hour, in two minutes. Balance reads stay below the 1,000 per
+// minute that a key has by default.
 import type { Options } from 'k6/options';
 import { prepare } from './lib/journeys.ts';
 import { plateau } from './lib/scenarios.ts';

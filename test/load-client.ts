@@ -32,10 +32,18 @@ const RETRY_PAUSE_MS = 50;
 const GIVE_UP_MS = 90_000;
 const ANSWER_WITHIN_MS = 10_000;
 
-export async function sendAll(
+export function sendAll(
   events: readonly SentEvent[],
   options: LoadClientOptions,
 ): Promise<LoadTally> {
+  return startLoad(events, options).done;
+}
+
+/** The tally grows while the load runs; `done` gives it at the end. */
+export function startLoad(
+  events: readonly SentEvent[],
+  options: LoadClientOptions,
+): { tally: LoadTally; done: Promise<LoadTally> } {
   const tally: LoadTally = { accepted: [], duplicates: 0, rejected: {}, retries: 0 };
   const batches: SentEvent[][] = [];
   for (let from = 0; from < events.length; from += options.batchEvents)
@@ -48,8 +56,8 @@ export async function sendAll(
       record(batches[index]!, await sendUntilAnswered(batches[index]!, url, options, tally), tally);
     }
   };
-  await Promise.all(Array.from({ length: options.concurrency }, lane));
-  return tally;
+  const lanes = Promise.all(Array.from({ length: options.concurrency }, lane));
+  return { tally, done: lanes.then(() => tally) };
 }
 
 async function sendUntilAnswered(

@@ -1,4 +1,5 @@
-// The stack of one test file, stopped after its last test whether its tests passed, failed or threw.
+// The stack of one test file, stopped after its last test whether its tests passed, failed or
+// threw.
 import { afterAll } from 'bun:test';
 import { type Stack, openServices } from './services.ts';
 

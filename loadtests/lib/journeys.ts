@@ -1,5 +1,6 @@
-// What simulated callers do: a checkout checks a code and redeems it, a game server sends results in
-// batches, somebody reads a balance. One check a request, one name a route: both cost the generator.
+// What simulated callers do: a checkout checks a code and redeems it, a game server sends results
+// in batches, somebody reads a balance. One check a request, one name a route: both cost the
+// generator.
 import exec from 'k6/execution';
 import http, { type Params } from 'k6/http';
 import { check, fail } from 'k6';

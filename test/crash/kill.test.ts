@@ -8,7 +8,7 @@ import {
   expectVerdictsEqual,
   settledReport,
 } from '../ledger-proof.ts';
-import { sendAll } from '../load-client.ts';
+import { startLoad } from '../load-client.ts';
 import { mixedEvents } from '../mixed-events.ts';
 import { eventually } from '../processes.ts';
 import { type Part, startSupervised } from './supervised.ts';
@@ -28,22 +28,19 @@ function roundOf(name: string, seed: number): SentEvent[] {
   });
 }
 
-/** `disturb` is told whether the load still runs, and must begin while it does. */
-async function loadWhile(
-  name: string,
-  seed: number,
-  disturb: (loading: () => boolean) => Promise<void>,
-) {
-  const load = sendAll(roundOf(name, seed), {
+/** `disturb` begins in the middle of the load. */
+async function loadWhile(name: string, seed: number, disturb: () => Promise<void>) {
+  const events = roundOf(name, seed);
+  const { tally, done } = startLoad(events, {
     urls: [stack.url],
     key: stack.key,
     concurrency: 8,
     batchEvents: 10,
   });
-  let loading = true;
-  void load.then(() => (loading = false));
-  await disturb(() => loading);
-  const tally = await load;
+  await eventually('a quarter is acknowledged', () => tally.accepted.length > events.length / 4);
+  expect(tally.accepted.length).toBeLessThan(events.length);
+  await disturb();
+  await done;
   acknowledged.push(...tally.accepted);
   return tally;
 }
@@ -97,9 +94,7 @@ const rounds: [Part, number][] = [
 test.each(rounds)(
   'SIGKILL of %s under load loses nothing and doubles nothing',
   async (part, seed) => {
-    const tally = await loadWhile(part, seed, async (loading) => {
-      await Bun.sleep(400);
-      expect(loading()).toBe(true);
+    const tally = await loadWhile(part, seed, async () => {
       await kill(part);
       await Bun.sleep(300);
       await kill(part);
@@ -111,9 +106,7 @@ test.each(rounds)(
 );
 
 test('SIGKILL of all four at once loses nothing and doubles nothing', async () => {
-  await loadWhile('all', 5, async (loading) => {
-    await Bun.sleep(400);
-    expect(loading()).toBe(true);
+  await loadWhile('all', 5, async () => {
     await Promise.all((['redis', 'worker', 'postgres', 'ingress'] as const).map(kill));
   });
   await expectNothingLostOrDoubled();
@@ -122,7 +115,6 @@ test('SIGKILL of all four at once loses nothing and doubles nothing', async () =
 test('a worker that is asked to stop under load hands over what it has', async () => {
   await loadWhile('graceful', 6, async () => {
     for (let turn = 0; turn < 3; turn++) {
-      await Bun.sleep(300);
       const pid = stack.pidOf('worker');
       process.kill(pid, 'SIGTERM');
       await eventually('the worker is replaced', () => stack.pidOf('worker') !== pid, 20_000);

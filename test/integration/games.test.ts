@@ -87,7 +87,7 @@ test('a thousand partners earn in one transaction', async () => {
   expect(platform.body['balance']).toEqual({ amount: -total, currency: 'USD' });
 }, 60_000);
 
-test('who is inactive, pending, in another currency or below a minor unit earns nothing', async () => {
+test('the inactive, the pending, other currencies and dust earn nothing', async () => {
   const paid = await balancesOf('USD');
   for (const { id } of silent) expect(paid.has(`partner:${id}:available`)).toBe(false);
 });

@@ -89,7 +89,7 @@ test('the list of read routes is not empty', () => {
   expect(readRoutes.length).toBeGreaterThanOrEqual(8);
 });
 
-test('a stranger can neither commit nor release, nor take an id that is used elsewhere', async () => {
+test('a stranger can neither commit nor release, and ids of tenants are apart', async () => {
   const id = parameters['redemptions.id']!;
   for (const verb of ['commit', 'release'])
     expect((await stranger.post(`/v1/redemptions/${id}/${verb}`, {})).status).toBe(404);
