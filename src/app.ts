@@ -4,6 +4,7 @@
 // Invariant: what no route matches is a problem document too, 405 with Allow where the path exists.
 import { Elysia } from 'elysia';
 import { Guard, type GuardParts, responseOf } from './http/guard.ts';
+import { isForBrowsers, preflight } from './http/origins.ts';
 import { problem } from './http/problem.ts';
 import { requestIdOf } from './http/request.ts';
 import type { Route } from './http/route.ts';
@@ -40,6 +41,7 @@ export function createApp(routes: readonly Route[], parts: GuardParts, options: 
         }),
       { parse: 'none' },
     );
+    if (isForBrowsers(route)) app.options(elysiaPath(route.path), () => preflight(route.method));
   }
   const lost = lostMeter(parts);
   return app.onError(({ code, error, request }) => {

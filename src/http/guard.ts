@@ -6,6 +6,7 @@ import type { Log } from '../io/log.ts';
 import type { Admission } from './admission.ts';
 import { type Idempotency, fingerprintOf, idempotencyKeyOf, isClaim } from './idempotency.ts';
 import { type Limiter, type Plan, type Standing, limitHeaders } from './limits.ts';
+import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import type { PolicyName } from './policies.ts';
 import { Problem, problem, problemBody } from './problem.ts';
@@ -104,6 +105,7 @@ export class Guard {
   private readonly bodyBytesMax: number;
   private readonly contentTypes: readonly string[];
   private readonly accepts: boolean;
+  private readonly forBrowsers: boolean;
   private readonly meter: RouteMeter;
 
   constructor(
@@ -117,6 +119,7 @@ export class Guard {
     this.bodyBytesMax = route.bodyBytesMax ?? parts.bodyBytesMax;
     this.contentTypes = route.contentTypes ?? JSON_ONLY;
     this.accepts = route.accepts ?? false;
+    this.forBrowsers = isForBrowsers(route);
     this.meter = parts.recorder.route(route.name, route.tag);
   }
 
@@ -257,6 +260,8 @@ export class Guard {
 
   private respond(outcome: Outcome, context: RequestContext, startedAt: number): Response {
     const response = responseOf(outcome, context.requestId, context.standing);
+    if (this.forBrowsers && context.headers.has('origin'))
+      for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
     this.meter.record(response.status, performance.now() - startedAt, context.requestId);
     return response;
   }

@@ -1,12 +1,12 @@
 // Ingest: each item of a request checked, encoded and appended; a result for every item, in order.
 // Invariant: an item is `accepted` only when Redis has it; if Redis refuses any, the request fails
 // whole and is retried with the same ids.
-import { type EventDefinition, EventInput, type Topic } from '../../schemas/events.ts';
+import { type EventDefinition, EventInput, type Topic, topics } from '../../schemas/events.ts';
 import { eventDefinitions } from '../../schemas/index.ts';
 import type { Clock } from '../io/clock.ts';
 import type { Appender } from '../stream/append.ts';
 import { encodeBody, encodeTuple } from '../stream/codec.ts';
-import { partitionOf, streamName } from '../stream/topology.ts';
+import { PARTITIONS, partitionOf } from '../stream/topology.ts';
 import { type Problem, problem } from './problem.ts';
 import { NEVER_SENT, Receipt, type RecentEvent, type RecentEvents } from './recent.ts';
 import { Shape } from './shape.ts';
@@ -67,7 +67,7 @@ interface Pending {
 /** One request on its way: its items are read in order, then appended stream by stream. */
 class Intake {
   readonly pending: Pending[] = [];
-  private readonly groups = new Map<string, Group>();
+  private readonly groups = new Map<number, Group>();
 
   constructor(
     private readonly parts: IngestParts,
@@ -133,11 +133,11 @@ class Intake {
   }
 
   private groupOf(topic: Topic, partition: number): Group {
-    const name = streamName(topic, partition);
-    let group = this.groups.get(name);
+    const stream = topics.indexOf(topic) * PARTITIONS + partition;
+    let group = this.groups.get(stream);
     if (!group) {
       group = { topic, partition, tuples: [], events: [] };
-      this.groups.set(name, group);
+      this.groups.set(stream, group);
     }
     return group;
   }

@@ -82,6 +82,26 @@ describe('waiting for the ledger', () => {
   });
 });
 
+test('a redemption can wait for the ledger too', async () => {
+  await door.call('PUT', '/v1/coupons/WAIT', { body: { kind: 'percent', percent_bp: 1_000 } });
+  const reserve = (order: string, prefer: string) =>
+    door.call('POST', '/v1/redemptions', {
+      body: {
+        code: 'WAIT',
+        customer_id: 'c_1',
+        order: { id: order, total: { amount: 1_000, currency: 'USD' } },
+      },
+      headers: { 'Idempotency-Key': order, Prefer: prefer },
+    });
+  const settled = await reserve('o_1', waiting.Prefer);
+  expect(settled.status).toBe(201);
+  expect(settled.headers.get('preference-applied')).toBe('wait=ledger');
+  const uses = await door.call('GET', '/v1/accounts/coupon:WAIT:uses/balance');
+  expect(uses.body).toMatchObject({ balance: { amount: 1, currency: 'uses' } });
+  const hurried = await reserve('o_2', 'wait=ledger; timeout=0');
+  expect([201, 202]).toContain(hurried.status);
+});
+
 describe('CloudEvents', () => {
   const cloud = { specversion: '1.0', source: '/shop', ...earning('ce_1') };
 

@@ -114,6 +114,54 @@ test('a stop answers what is in flight, then nothing listens', async () => {
   await expect(fetch(`${stopping.url}/livez`)).rejects.toThrow();
 });
 
+test('a backlog over its limit refuses events, and nothing else', async () => {
+  const behind = await door.openAnother({ BACKLOG_EVENTS_MAX: '1' });
+  const data = {
+    user_id: 'u',
+    kind: 'bonus',
+    amount: { amount: 1, currency: 'USD' },
+    reference: 'r',
+  };
+  const events = [1, 2, 3].map((n) => ({ id: `behind_${n}`, type: 'earning.credited', data }));
+  await behind.call('POST', '/v1/events', { body: events });
+  // Longer than the backlog goes unmeasured; no worker runs here.
+  await Bun.sleep(700);
+  const refused = await behind.call('POST', '/v1/events', { body: events });
+  expect([refused.status, refused.body['code']]).toEqual([503, 'overloaded']);
+  expect(refused.headers.get('retry-after')).toBe('5');
+  expect((await behind.call('GET', '/v1/partners')).status).toBe(200);
+  expect((await behind.call('GET', '/readyz')).body).toMatchObject({
+    checks: { backlog: { ok: false }, redis: { ok: true } },
+  });
+  await behind.stop();
+});
+
+test('a process told to stop answers what it has and exits 0', async () => {
+  const started = await door.stack.startIngress();
+  const asked = fetch(`${started.url}/v1/accounts/user:u:earnings/balance?at_least=events.1.9999`, {
+    headers: { Authorization: `Bearer ${door.key}` },
+  });
+  await Bun.sleep(200);
+  const exitCode = started.kill('SIGTERM');
+  expect((await asked).status).toBe(503);
+  expect(await exitCode).toBe(0);
+}, 30_000);
+
+test('a browser may ask about coupons, and about nothing else', async () => {
+  const origin = { Origin: 'https://shop.example' };
+  const preflight = await door.call('OPTIONS', '/v1/coupons/validate', {
+    key: null,
+    headers: { ...origin, 'Access-Control-Request-Method': 'POST' },
+  });
+  expect(preflight.status).toBe(204);
+  expect(preflight.headers.get('access-control-allow-methods')).toBe('POST');
+  const refused = await door.call('POST', '/v1/coupons/validate', { key: null, headers: origin });
+  expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, '*']);
+  const other = await door.call('GET', '/v1/partners', { headers: origin });
+  expect(other.headers.get('access-control-allow-origin')).toBeNull();
+  expect((await door.call('OPTIONS', '/v1/partners')).status).toBe(405);
+});
+
 interface FamilySeen {
   kind: string;
   samples: number;
