@@ -5,8 +5,8 @@
 create or replace function redemptions_write(p_rows jsonb) returns void
 language plpgsql as $$
 begin
-  insert into redemptions (id, code, tenant_id, stack_index, status, customer_id, order_id, currency,
-                           discount, order_total, terms_version, reserved_at, expires_at)
+  insert into redemptions (id, code, tenant_id, stack_index, status, customer_id, order_id,
+                           currency, discount, order_total, terms_version, reserved_at, expires_at)
   select substr(r.id, 5)::uuid, r.code, r.tenant_id, r.position, 'reserved', r.customer_id,
          r.order_id, r.currency, r.discount, r.order_total, r.terms_version, r.at, r.expires_at
   from jsonb_to_recordset(p_rows) r (id text, code text, tenant_id int, position smallint,
@@ -119,3 +119,15 @@ begin
   return query select d.key, d.version from documents d
     where d.tenant_id = p_tenant and d.kind = 'coupons' and d.key = any (p_codes);
 end $$;
+
+-- For verification, of all tenants, in pages. Takes: the last tenant and code seen, how many codes.
+-- Gives: what the rows say is used of each code that was ever redeemed.
+create or replace function system_coupon_usage(p_tenant int, p_code text, p_limit int)
+returns table (tenant_id int, code text, reserved bigint, redeemed bigint, budget_used bigint)
+language sql stable security definer set search_path = tallyrace as $$
+  select r.tenant_id, r.code, count(*) filter (where r.status = 'reserved'),
+         count(*) filter (where r.status = 'committed'),
+         coalesce(sum(r.discount) filter (where r.status <> 'released'), 0)::bigint
+  from redemptions r where (r.tenant_id, r.code) > (p_tenant, p_code)
+  group by 1, 2 order by 1, 2 limit p_limit
+$$;

@@ -1,7 +1,7 @@
-// Counts checks by tenant, code and result, and sends the counts as one event a second, so that every
-// check is recorded without a stream entry for each.
-// Invariant: a count is sent until Redis has said that it has it, always under the same event id, so
-// that it enters the ledger once. Only a process that dies loses what it counted last.
+// Counts checks by tenant, code and result, and sends the counts as one event a second, so that
+// every check is recorded without a stream entry for each.
+// Invariant: a count is sent until Redis has said that it has it, always under the same event id,
+// so that it enters the ledger once. Only a process that dies loses what it counted last.
 import { CouponChecked } from '../../schemas/coupons-events.ts';
 import { refusalReasons } from '../../schemas/coupons.ts';
 import type { Appender } from '../stream/append.ts';

@@ -1,6 +1,6 @@
 // What the worker that owns a partition does for its redemptions: releases those whose time is up,
 // found in a sorted set (no key is polled), and opens the partition of a Redis that began anew.
-// Invariant: an expired reservation is released once, with its event, and only while still reserved.
+// Invariant: an expired reservation is released once, with its event, and only while reserved.
 import type { Redis } from 'ioredis';
 import type { Sql } from '../io/postgres.ts';
 import { expiriesKey, lifeKey, partitionOfRedemption, redemptionOfKey } from './redemption-keys.ts';

@@ -43,7 +43,7 @@ export function lifeKey(partition: number): string {
   return `${hashTag(partition)}:coupons:life`;
 }
 
-/** Which limited codes, and which customers of them, changed last: a sorted set by change number. */
+/** Which limited codes, and which customers of them, changed last: a set sorted by change. */
 export function changesKey(partition: number): string {
   return `${hashTag(partition)}:coupons:changes`;
 }

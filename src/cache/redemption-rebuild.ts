@@ -1,6 +1,6 @@
 // Puts counters back that Redis does not have, from the rows in Postgres.
-// Invariant: as long as a code's counters are missing, no script changes its redemptions, so what is
-// read here cannot be overtaken; and everything is put only where nothing is.
+// Invariant: as long as a code's counters are missing, no script changes its redemptions, so what
+// is read here cannot be overtaken; and everything is put only where nothing is.
 import { type Document, getDocument } from '../store/documents.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';

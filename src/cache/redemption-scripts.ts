@@ -1,5 +1,5 @@
-// The scripts of redemptions as typed calls. What Redis says is one of a few words, here turned into
-// a union; a Redis that does not answer is AppendRefused, since it may have appended the event.
+// The scripts of redemptions as typed calls. What Redis says is one of a few words, here turned
+// into a union; a Redis that does not answer is AppendRefused, since it may have appended.
 import type { Redis } from 'ioredis';
 import type { RefusalReason } from '../../schemas/coupons.ts';
 import { AppendRefused } from '../stream/append.ts';

@@ -1,4 +1,4 @@
-// One call of settle.lua for a redemption whose record is at hand: commit, release, expire, replace.
+// One call of settle.lua for a redemption whose record is at hand: commit, release, expire.
 // Invariant: the event is appended in the step that changes the redemption, or not at all.
 import { codeKeys, redemptionKeys } from './redemption-keys.ts';
 import {

@@ -1,6 +1,6 @@
 // coupons: bulk work on codes. Import and export as CSV, generate from a pattern.
-// Invariant: an import writes nothing when any row is wrong; generating never touches a code that is
-// there already.
+// Invariant: an import writes nothing when any row is wrong; generating never touches a code that
+// is there already.
 import { createReadStream, createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { userInfo } from 'node:os';

@@ -15,7 +15,8 @@ export function progress(what: string, total: number | null): Progress {
   let drawn = 0;
   const draw = (): void => {
     const perSecond = Math.round(done / Math.max((performance.now() - start) / 1_000, 0.001));
-    const count = `${done.toLocaleString('en')}${total === null ? '' : ` of ${total.toLocaleString('en')}`}`;
+    const of = total === null ? '' : ` of ${total.toLocaleString('en')}`;
+    const count = `${done.toLocaleString('en')}${of}`;
     const bar = total === null ? '' : `${barOf(done / Math.max(total, 1))} `;
     process.stderr.write(`\r${what} ${bar}${count}, ${perSecond.toLocaleString('en')}/s\x1b[K`);
   };

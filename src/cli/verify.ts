@@ -1,5 +1,6 @@
 // verify: proves the books, on a running system. Exit 0 when everything holds, 1 when not.
 import type { Command } from 'commander';
+import { staleCounters } from '../cache/coupon-verify.ts';
 import { verify } from '../store/verify.ts';
 import { exitCodes } from './exit.ts';
 import { withRunningServers } from './servers.ts';
@@ -10,7 +11,9 @@ export function addVerify(program: Command): void {
     .description('prove that accepted = posted + refused + dead + pending, and that the books hold')
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => {
-      const verdict = await withRunningServers(({ redis, sql }) => verify(redis, sql));
+      const verdict = await withRunningServers(({ redis, sql }) =>
+        verify(redis, sql, [staleCounters]),
+      );
       if (json) console.log(JSON.stringify(verdict));
       else {
         const { ok, problems, ...counts } = verdict;

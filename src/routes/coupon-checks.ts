@@ -1,5 +1,5 @@
-// Checking codes: whether they apply to an order and what they take off. Answered from this process;
-// only limited codes that it has not seen yet cost one read.
+// Checking codes: whether they apply to an order and what they take off. Answered from this
+// process; only limited codes that it has not seen yet cost one read.
 // Invariant: a check changes nothing and answers 200 whatever the code; a publishable key learns
 // nothing from it but the public reason.
 import type { Static } from '@sinclair/typebox';

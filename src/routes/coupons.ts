@@ -31,11 +31,12 @@ const spring: Terms = {
   limits: { global: 100, per_customer: 1 },
 };
 
-export function couponRoutes({ redis, sql, table, book }: Coupons): Route[] {
-  const usageOf = (tenant: number, codes: readonly string[]) =>
-    readUsage(redis, sql, tenant, codes);
+export function couponRoutes(coupons: Coupons): Route[] {
+  return [putCoupon(coupons), getCoupon(coupons), listCoupons(coupons)];
+}
 
-  const put = defineRoute({
+function putCoupon({ redis, sql, table, book }: Coupons): Route {
+  return defineRoute({
     name: 'putCoupon',
     method: 'PUT',
     path: '/v1/coupons/{code}',
@@ -63,12 +64,14 @@ export function couponRoutes({ redis, sql, table, book }: Coupons): Route[] {
       const put = await putDocument(sql, tenant, COUPON_KIND, code, body, `key:${key.id}`);
       table.apply([{ tenant, key: code, version: put.version, body }]);
       await book.adopt(tenant, code, put.version);
-      const [usage] = await usageOf(tenant, [code]);
+      const [usage] = await readUsage(redis, sql, tenant, [code]);
       return json(put.created ? 201 : 200, couponOf({ ...put, body }, usage!));
     },
   });
+}
 
-  const get = defineRoute({
+function getCoupon({ redis, sql }: Coupons): Route {
+  return defineRoute({
     ...read,
     name: 'getCoupon',
     method: 'GET',
@@ -84,12 +87,14 @@ export function couponRoutes({ redis, sql, table, book }: Coupons): Route[] {
     async handler({ tenant, params: { code } }) {
       const found = await getDocument<Terms>(sql, tenant, COUPON_KIND, code);
       if (!found) return problem(404, 'not_found', 'No such coupon.');
-      const [usage] = await usageOf(tenant, [code]);
+      const [usage] = await readUsage(redis, sql, tenant, [code]);
       return json(200, couponOf(found, usage!));
     },
   });
+}
 
-  const list = defineRoute({
+function listCoupons({ redis, sql }: Coupons): Route {
+  return defineRoute({
     ...read,
     name: 'listCoupons',
     method: 'GET',
@@ -104,7 +109,9 @@ export function couponRoutes({ redis, sql, table, book }: Coupons): Route[] {
         after: after ?? '',
         limit: limit + 1,
       });
-      const usage = await usageOf(
+      const usage = await readUsage(
+        redis,
+        sql,
         tenant,
         rows.map(({ key }) => key),
       );
@@ -120,8 +127,6 @@ export function couponRoutes({ redis, sql, table, book }: Coupons): Route[] {
       );
     },
   });
-
-  return [put, get, list];
 }
 
 /** A budget without a currency cannot be summed up: such a coupon takes orders in any. */

@@ -9,6 +9,7 @@ import {
 } from '../../schemas/coupons.ts';
 import { closed } from '../../schemas/primitives.ts';
 import type { Coupons } from '../cache/coupons.ts';
+import type { RedemptionBook } from '../cache/redemption-book.ts';
 import { answerOf } from '../cache/redemption-record.ts';
 import { catalogue, problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
@@ -28,7 +29,11 @@ const request: Request = {
 };
 
 export function redemptionRoutes({ book }: Coupons): Route[] {
-  const reserve = defineRoute({
+  return [createRedemption(book), commitRedemption(book), releaseRedemption(book), get(book)];
+}
+
+function createRedemption(book: RedemptionBook): Route {
+  return defineRoute({
     ...command,
     name: 'createRedemption',
     method: 'POST',
@@ -75,8 +80,10 @@ export function redemptionRoutes({ book }: Coupons): Route[] {
       return problem(409, refused, detail, { errors: [{ pointer, detail }] });
     },
   });
+}
 
-  const commit = defineRoute({
+function commitRedemption(book: RedemptionBook): Route {
+  return defineRoute({
     ...command,
     name: 'commitRedemption',
     method: 'POST',
@@ -87,10 +94,12 @@ export function redemptionRoutes({ book }: Coupons): Route[] {
     answers: { 200: { description: 'Committed.', schema: Redemption } },
     problems: [404, 409],
     examples: [{ name: 'unknown', status: 404, params: nobody }],
-    handler: (context) => settle(context, 'committed'),
+    handler: (context) => settle(book, context, 'committed'),
   });
+}
 
-  const release = defineRoute({
+function releaseRedemption(book: RedemptionBook): Route {
+  return defineRoute({
     ...command,
     name: 'releaseRedemption',
     method: 'POST',
@@ -101,10 +110,12 @@ export function redemptionRoutes({ book }: Coupons): Route[] {
     answers: { 200: { description: 'Released.', schema: Redemption } },
     problems: [404],
     examples: [{ name: 'unknown', status: 404, params: nobody }],
-    handler: (context) => settle(context, 'released'),
+    handler: (context) => settle(book, context, 'released'),
   });
+}
 
-  const get = defineRoute({
+function get(book: RedemptionBook): Route {
+  return defineRoute({
     ...shared,
     limit: 'requests',
     name: 'getRedemption',
@@ -120,18 +131,17 @@ export function redemptionRoutes({ book }: Coupons): Route[] {
       return found ? json(200, answerOf(found)) : unknown();
     },
   });
+}
 
-  async function settle(
-    { tenant, params: { id }, traceparent }: Context<unknown, { id: string }>,
-    as: 'committed' | 'released',
-  ): Promise<Outcome> {
-    const result = await book.settle(tenant, id, as, traceparent ?? null);
-    if ('missing' in result) return unknown();
-    if ('redemption' in result) return json(200, answerOf(result.redemption));
-    return problem(409, result.refused, catalogue[result.refused].about);
-  }
-
-  return [reserve, commit, release, get];
+async function settle(
+  book: RedemptionBook,
+  { tenant, params: { id }, traceparent }: Context<unknown, { id: string }>,
+  as: 'committed' | 'released',
+): Promise<Outcome> {
+  const result = await book.settle(tenant, id, as, traceparent ?? null);
+  if ('missing' in result) return unknown();
+  if ('redemption' in result) return json(200, answerOf(result.redemption));
+  return problem(409, result.refused, catalogue[result.refused].about);
 }
 
 function unknown(): Outcome {

@@ -33,10 +33,8 @@ test('an import creates, changes and leaves alone, and says how many of each', a
 
 test('a file with a wrong row imports nothing, and names line and column', async () => {
   const before = await count();
-  await Bun.write(
-    at('bad.csv'),
-    `${good.replaceAll(/^(\w+),/gm, 'N$1,').replace('Ncode', 'code')}NEW,fixed,,,,,\nSHIP,odd,,,,,\n`,
-  );
+  const renamed = good.replaceAll(/^(\w+),/gm, 'N$1,').replace('Ncode', 'code');
+  await Bun.write(at('bad.csv'), `${renamed}NEW,fixed,,,,,\nSHIP,odd,,,,,\n`);
   const { exitCode, stderr } = await coupons('import', at('bad.csv'));
   expect(exitCode).toBe(1);
   expect(stderr).toContain('line 5: value: a fixed coupon needs a value');
@@ -44,7 +42,7 @@ test('a file with a wrong row imports nothing, and names line and column', async
   expect(await count()).toBe(before);
 });
 
-test('a column that does not exist, a file that is not there, a tenant nobody knows: usage', async () => {
+test('an unknown column, file or tenant is wrong usage', async () => {
   await Bun.write(at('odd.csv'), 'code,sort\nA,b\n');
   for (const args of [[at('odd.csv')], [at('nothing.csv')]])
     expect((await coupons('import', ...args)).exitCode).toBe(2);

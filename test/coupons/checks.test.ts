@@ -1,5 +1,5 @@
-// What checks are answered from: the table follows the change log through a broken connection, usage
-// follows other processes, and every check is counted once.
+// What checks are answered from: the table follows the change log through a broken connection,
+// usage follows other processes, and every check is counted once.
 import { beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { AppendRefused } from '../../src/stream/append.ts';

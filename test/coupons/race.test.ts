@@ -29,7 +29,7 @@ function all(count: number, run: (index: number) => Promise<Reserved>): Promise<
 }
 
 describe('a global limit', () => {
-  test('of 100 lets exactly 100 of 3,000 through, and releases give back exactly as many', async () => {
+  test('of 100 lets exactly 100 of 3,000 through, and releases give back as many', async () => {
     await putTerms(stack, desks, tenant, 'HOT', fixed({ global: 100 }));
     const reserve = (prefix: string) =>
       all(3_000, (n) =>

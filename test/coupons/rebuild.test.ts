@@ -3,6 +3,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { readUsage } from '../../src/cache/coupon-usage-read.ts';
+import { staleCounters } from '../../src/cache/coupon-verify.ts';
+import { couponKey } from '../../src/cache/redemption-keys.ts';
 import { openStack } from '../stack.ts';
 import { type Desk, ask, openDesk, putTerms, refusals, sweep, won } from './desk.ts';
 import { caughtUp, startLedger } from './ledger.ts';
@@ -145,4 +147,12 @@ test('the ledger says the same as the counters, code by code', async () => {
       select balance from balances where account = ${`coupon:${code}:uses`}`;
     expect({ code, uses: Number(balance!.balance) }).toEqual({ code, uses: reserved + redeemed });
   }
+});
+
+test('verification finds a counter that is wrong, and nothing else', async () => {
+  expect(await staleCounters(desk.redis, stack.sql)).toEqual([]);
+  await desk.redis.hincrby(couponKey(tenant, 'LATER'), 'redeemed', 1);
+  expect(await staleCounters(desk.redis, stack.sql)).toEqual([
+    { check: 'coupon_counters', detail: expect.stringContaining('coupon LATER') },
+  ]);
 });

@@ -1,6 +1,6 @@
 -- Reservations of a partition whose time is up, oldest first.
--- Takes: how many at most. Keys: expiries. Gives: redemption key and record, alternating; the record
--- is null where the redemption is gone. Safe to repeat: it only reads.
+-- Takes: how many at most. Keys: expiries. Gives: redemption key and record, alternating; the
+-- record is null where the redemption is gone. Safe to repeat: it only reads.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply = {}

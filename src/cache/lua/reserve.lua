@@ -1,10 +1,10 @@
 -- Reserves (or reserves and commits) a redemption of one code or a stack, and appends its events:
 -- decision and record are one step, all codes or none.
 -- Takes: codes, status, expires_at ms, customer, record, blob, events in the blob, how long to keep
---   a settled redemption and a settled order in ms; per code: terms version, global limit, limit per
---   customer, budget, discount, gift (1 or 0), discount wanted of a gift. Limits of -1 are none.
--- Keys: stream, its offset, redemption, expiries; per code: coupon, customers, order, life, changes,
---   counter of changes.
+--   a settled redemption and a settled order in ms; per code: terms version, global limit, limit
+--   per customer, budget, discount, gift (1 or 0), discount wanted of a gift. A limit of -1: none.
+-- Keys: stream, its offset, redemption, expiries; per code: coupon, customers, order, life,
+--   changes, counter of changes.
 -- Gives: {'reserved', offset, per code: uses, budget used} or what is in the way:
 --   {'held', redemption key} by its own order, {'closed', i} Redis is new here and not opened yet,
 --   {'cold', i} the code's counters are not here, {'stale', i} newer terms are known,

@@ -1,6 +1,6 @@
 -- Puts a redemption in place as the ledger's rows have it, unless it is here already.
--- Takes: status, expires_at ms, record, how long to keep a settled redemption and a settled order in
---   ms. Keys: redemption, expiries; per code: order.
+-- Takes: status, expires_at ms, record, how long to keep a settled redemption and a settled order
+--   in ms. Keys: redemption, expiries; per code: order.
 -- Gives: 1 where it was put, else 0. Safe to repeat: yes.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'status', ARGV[1], 'expires', ARGV[2], 'record', ARGV[3],
