@@ -8,6 +8,8 @@ import { CouponUsage } from './coupon-usage.ts';
 import { RedemptionBook } from './redemption-book.ts';
 import { RedemptionScripts } from './redemption-scripts.ts';
 
+const ERRORS_EVERY_MS = 10_000;
+
 export interface Coupons {
   redis: Redis;
   sql: Sql;
@@ -26,9 +28,20 @@ export interface CouponOptions {
   onError?: (error: unknown) => void;
 }
 
+/** A store that is away fails several times a second; saying so now and then is enough. */
+function sparing(report: (error: unknown) => void): (error: unknown) => void {
+  let quietUntil = 0;
+  return (error) => {
+    if (Date.now() < quietUntil) return;
+    quietUntil = Date.now() + ERRORS_EVERY_MS;
+    report(error);
+  };
+}
+
 /** Resolves when every coupon is in this process. */
 export async function openCoupons(options: CouponOptions): Promise<Coupons> {
-  const { redis, sql, appender, onError = () => {} } = options;
+  const { redis, sql, appender } = options;
+  const onError = sparing(options.onError ?? (() => {}));
   const table = new CouponTable();
   const usage = new CouponUsage(redis, sql, onError);
   const scripts = new RedemptionScripts(redis);

@@ -10,9 +10,12 @@ import type { RedemptionRecord } from './redemption-record.ts';
 import { RedemptionScripts } from './redemption-scripts.ts';
 import { settleRecord } from './redemption-settle.ts';
 
+/** A sale that ends may leave many at once; the rest waits for the next call. */
+const ROUNDS_MAX = 8;
+
 const scriptsOf = new WeakMap<Redis, RedemptionScripts>();
 
-/** Call about twice a second for each partition owned. Gives how many were released. */
+/** Call about twice a second for each partition owned, `limit` at a time. Gives how many went. */
 export async function expireReservations(
   { redis, sql }: { redis: Redis; sql: Sql },
   partition: number,
@@ -25,9 +28,14 @@ export async function expireReservations(
   }
   const parts = { scripts, sql };
   if (!(await redis.exists(lifeKey(partition)))) await openPartition(parts, partition);
-  const due = await scripts.due(expiriesKey(partition), limit);
-  const released = await Promise.all(due.map(({ key, record }) => expireOne(parts, key, record)));
-  return released.filter(Boolean).length;
+  let total = 0;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const due = await scripts.due(expiriesKey(partition), limit);
+    const released = await Promise.all(due.map(({ key, record }) => expireOne(parts, key, record)));
+    total += released.filter(Boolean).length;
+    if (due.length < limit) break;
+  }
+  return total;
 }
 
 async function expireOne(
