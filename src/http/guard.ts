@@ -9,7 +9,7 @@ import { type Limiter, type Plan, type Standing, limitHeaders } from './limits.t
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import type { PolicyName } from './policies.ts';
-import { Problem, problem, problemBody } from './problem.ts';
+import { Problem, problem, problemBody, unavailable } from './problem.ts';
 import {
   addressOf,
   queryOf,
@@ -36,6 +36,7 @@ export interface GuardParts {
   bodyBytesMax: number;
 }
 
+const HANDLER_DEADLINE_MS = 10_000;
 const JSON_ONLY: readonly string[] = ['application/json'];
 
 /** What Elysia gives us of a request. */
@@ -181,7 +182,10 @@ export class Guard {
       const limited = await context.take(plan, plan.late, user);
       if (limited) return limited;
     }
-    return route.idempotent ? this.runOnce(request, context) : route.handler(context as never);
+    if (route.idempotent) return this.runOnce(request, context);
+    const outcome = route.handler(context as never);
+    // Clients of stores that append have deadlines of their own; a timer each would cost them.
+    return outcome instanceof Promise && !this.accepts ? beforeDeadline(outcome) : outcome;
   }
 
   private admit(key: Key | null, context: RequestContext): Problem | null {
@@ -192,6 +196,8 @@ export class Guard {
     context.key = key;
     context.tenant = key.tenant;
     const { scopes } = this;
+    if (key.publishable && !this.forBrowsers)
+      return problem(403, 'scope_missing', 'A publishable key may check coupons, nothing else.');
     for (let index = 0; index < scopes.length; index++)
       if (key.scopes.has(scopes[index]!)) return null;
     return problem(403, 'scope_missing', `The key needs the scope ${scopes.join(' or ')}.`);
@@ -264,6 +270,19 @@ export class Guard {
       for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
     this.meter.record(response.status, performance.now() - startedAt, context.requestId);
     return response;
+  }
+}
+
+/** Whatever a store does, a read or a setting is answered; a repeat of either does no harm. */
+async function beforeDeadline(outcome: Promise<Outcome>): Promise<Outcome> {
+  const { promise: late, resolve } = Promise.withResolvers<Outcome>();
+  const timer = setTimeout(() => {
+    resolve(unavailable('store_unavailable', 'A store did not answer in time.'));
+  }, HANDLER_DEADLINE_MS);
+  try {
+    return await Promise.race([outcome, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -72,9 +72,15 @@ export async function otherSnapshots(dir: string, own: string): Promise<ProcessS
   const names = await readdir(dir).catch(() => []);
   const files = names.filter((name) => name.endsWith(SUFFIX) && name !== own + SUFFIX);
   const snapshots = await Promise.all(
-    files.map(async (name) => (await Bun.file(join(dir, name)).json()) as ProcessSnapshot),
-  ).catch(() => []);
-  return snapshots.filter(({ at }) => Date.now() - at < FRESH_MS);
+    files.map(async (name) => {
+      // A process that ends takes its file with it, perhaps just now.
+      const read = Bun.file(join(dir, name)).json() as Promise<ProcessSnapshot>;
+      return read.catch(() => null);
+    }),
+  );
+  return snapshots.filter((each): each is ProcessSnapshot => {
+    return each !== null && Date.now() - each.at < FRESH_MS;
+  });
 }
 
 export function prometheusText(snapshots: readonly ProcessSnapshot[]): string {
