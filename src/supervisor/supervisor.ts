@@ -132,9 +132,10 @@ async function all(starts: Promise<void>[]): Promise<void> {
 }
 
 function diskFull(error: unknown, root: string): Unavailable | null {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  // 53100 is Postgres's way of saying it.
-  return ['ENOSPC', 'EDQUOT', '53100'].includes(code)
+  const text =
+    error instanceof Error ? `${'code' in error ? error.code : ''} ${error.message}` : '';
+  // 53100 is Postgres's way of saying it; in a migration's message it is spelled out.
+  return /\b(ENOSPC|EDQUOT|53100)\b|no space left on device/i.test(text)
     ? new Unavailable(`The disk of ${root} is full. Free some space and start again.`)
     : null;
 }

@@ -8,22 +8,13 @@ import { join } from 'node:path';
 import { commandOf, startOf } from '../../src/supervisor/identity.ts';
 import { findFreePort } from '../../src/supervisor/ports.ts';
 import { eventually } from '../processes.ts';
+import { openServices } from '../services.ts';
 import { Supervised } from './supervised.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'tallyrace-up-'));
 const parts = ['ingress', 'worker', 'redis', 'postgres'] as const;
 let port = 0;
 let up: Supervised;
-
-beforeAll(async () => {
-  port = await findFreePort();
-});
-
-afterAll(async () => {
-  up.send('SIGTERM');
-  await up.exited;
-  rmSync(home, { recursive: true, force: true });
-});
 
 const balance = { balance: { amount: 1250, currency: 'USD' }, sequence: 1 };
 const isUp = async (): Promise<boolean> => (await fetch(`${up.url}/readyz`)).ok;
@@ -35,6 +26,16 @@ function processesOfHome(): string[] {
 }
 
 describe('the life of a home', () => {
+  beforeAll(async () => {
+    port = await findFreePort();
+  });
+
+  afterAll(async () => {
+    up.send('SIGTERM');
+    await up.exited;
+    rmSync(home, { recursive: true, force: true });
+  });
+
   test('a first start prints calls that were answered', async () => {
     up = await new Supervised(home, port).ready();
     expect(up.output).toContain('"valid":true');
@@ -97,6 +98,33 @@ describe('the life of a home', () => {
     expect(await up.balance()).toMatchObject(balance);
     expect(processesOfHome().length).toBeGreaterThan(0);
   }, 90_000);
+});
+
+describe('servers of your own', () => {
+  test('are used, and none is started', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'tallyrace-own-'));
+    const stack = await openServices('own');
+    try {
+      const { DATABASE_URL, REDIS_URL } = stack.environment as Record<string, string>;
+      const servers = { DATABASE_URL: DATABASE_URL!, REDIS_URL: REDIS_URL! };
+      const mine = await new Supervised(
+        own,
+        await findFreePort(),
+        ['--workers', '2'],
+        servers,
+      ).ready();
+      expect(await mine.balance()).toMatchObject(balance);
+      expect(['postgres', 'redis'].map((name) => mine.pid(name))).toEqual([null, null]);
+      expect(mine.pid('worker-2')).not.toBeNull();
+      const [row] = await stack.owner`select count(*)::int as tenants from tenants`;
+      expect(row!['tenants']).toBe(1);
+      expect(await mine.stop()).toBe(0);
+      expect((await stack.sql`select 1 as one`)[0]!['one']).toBe(1);
+    } finally {
+      await stack.close();
+      rmSync(own, { recursive: true, force: true });
+    }
+  });
 });
 
 describe('a start that cannot be', () => {
