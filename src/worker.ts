@@ -56,6 +56,7 @@ const QUEUES_MS = 250;
 const EXPIRY_MS = 500;
 const EXPIRY_MAX = 500;
 const MAINTENANCE_MS = 3_600_000;
+const COUNT_MS = 30_000;
 const MONTHS_AHEAD = 3;
 const RETRIES_MAX = 500;
 /** The worker that holds this stream also does what only one worker should do. */
@@ -130,6 +131,7 @@ export async function startWorker(parts: WorkerParts, options: WorkerOptions): P
     periodic('upkeep', UPKEEP_MS, () => tendAll(), log),
     periodic('expiry', EXPIRY_MS, () => expireAll(), log),
     periodic('partitions', MAINTENANCE_MS, () => ensurePartitions(), log),
+    periodic('partners', COUNT_MS, () => countPartners(), log),
   ];
 
   async function relayAll(): Promise<void> {
@@ -145,6 +147,13 @@ export async function startWorker(parts: WorkerParts, options: WorkerOptions): P
   async function expireAll(): Promise<void> {
     for (const { topic, partition } of leases.readable())
       if (topic === 'coupons') await expireReservations({ redis, sql }, partition, EXPIRY_MAX);
+  }
+
+  /** One worker says it, so that a sum over processes is right. */
+  async function countPartners(): Promise<void> {
+    const [row] = await sql`select system_active_partners() as active`;
+    const leads = leases.owned.has(LEADER_STREAM);
+    measured.activePartners.set(leads ? Number(row!['active']) : 0);
   }
 
   async function ensurePartitions(): Promise<void> {

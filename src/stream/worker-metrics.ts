@@ -8,6 +8,7 @@ export class WorkerMetrics {
   readonly flushSeconds;
   readonly claimed;
   readonly deleted;
+  readonly activePartners;
   private readonly endToEnd;
   private readonly verdicts;
   private readonly entries;
@@ -51,6 +52,9 @@ export class WorkerMetrics {
       .labels();
     this.deleted = metrics
       .counter('tallyrace_deleted_pending_total', 'Pending entries that were gone from the stream')
+      .labels();
+    this.activePartners = metrics
+      .gauge('partner_active_count', 'Partners that are active')
       .labels();
     const gauge = (name: string, help: string) => metrics.gauge(name, help, ['stream']);
     this.health = {
