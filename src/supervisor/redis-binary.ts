@@ -9,6 +9,8 @@ interface PackageManager {
   /** Each is run in order, with sudo where needed; only the last has to succeed. */
   steps: readonly (readonly string[])[];
   needsRoot: boolean;
+  /** Debian starts the service of a package that it installs. */
+  startsServices?: boolean;
 }
 
 const managers: readonly PackageManager[] = [
@@ -19,6 +21,7 @@ const managers: readonly PackageManager[] = [
       ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'redis-server'],
     ],
     needsRoot: true,
+    startsServices: true,
   },
   { command: 'dnf', steps: [['dnf', 'install', '-y', '-q', 'valkey']], needsRoot: true },
   { command: 'apk', steps: [['apk', 'add', '--quiet', 'valkey']], needsRoot: true },
@@ -80,14 +83,16 @@ function install(known: readonly PackageManager[], say: (line: string) => void):
   const sudo = manager?.needsRoot ? privilege() : [];
   if (!manager || !sudo) return;
   say(`Redis is not installed; installing it with ${manager.command} …`);
-  withoutServices(sudo, () => {
+  const runSteps = (): void => {
     for (const step of manager.steps) {
       const [command, ...args] = [...sudo, ...step];
       const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
       const done = spawnSync(command!, args, { env, timeout: 300_000 });
       if (done.status !== 0) say(`  ${step.join(' ')}: ${firstLine(done.stderr)}`);
     }
-  });
+  };
+  if (manager.startsServices) withoutServices(sudo, runSteps);
+  else runSteps();
 }
 
 /** How to run a command as root without being asked; null when that is not possible. */
@@ -96,11 +101,11 @@ function privilege(): string[] | null {
   return spawnSync('sudo', ['-n', 'true']).status === 0 ? ['sudo', '-n'] : null;
 }
 
-/** Debian starts the service of a package it installs, unless this file forbids it. */
+/** No service is started while this file forbids it. */
 function withoutServices(sudo: string[], work: () => void): void {
   const policy = '/usr/sbin/policy-rc.d';
   const isRoot = sudo.length === 0;
-  const forbids = isRoot && Bun.which('apt-get') !== null && !existsSync(policy);
+  const forbids = isRoot && !existsSync(policy);
   if (forbids) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     work();

@@ -43,6 +43,22 @@ describe('the Redis that is taken', () => {
     expect(find('', path)).toBe(join(path, 'redis-server'));
   });
 
+  test('is installed by the package manager when there is one', () => {
+    const later = join(dir, 'later');
+    const manager = join(dir, 'installer');
+    const source = join(pathWith('redis-server', '7.4.1'), 'redis-server');
+    const script = `#!/bin/sh\nmkdir -p ${later} && cp ${source} ${later}/\n`;
+    writeFileSync(manager, script, { mode: 0o755 });
+    const said: string[] = [];
+    const found = findRedis((line) => said.push(line), {
+      path: dir,
+      afterInstall: later,
+      managers: [{ command: manager, steps: [[manager, 'install']], needsRoot: false }],
+    });
+    expect(found).toBe(join(later, 'redis-server'));
+    expect(said).toEqual([`Redis is not installed; installing it with ${manager} …`]);
+  });
+
   test('must not be too old, and the message says how old it is', () => {
     const path = pathWith('redis-server', '6.2.0');
     expect(() => find(path)).toThrow(/redis-server is version 6\.2\.0.*7\.0/);
