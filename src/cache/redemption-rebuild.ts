@@ -31,8 +31,23 @@ export interface RebuildParts {
   sql: Sql;
 }
 
+const warming = new WeakMap<RedemptionScripts, Map<string, Promise<void>>>();
+
+/** However many ask for a code at once, its rows are read once. */
+export function warmCoupon(parts: RebuildParts, tenant: number, code: string): Promise<void> {
+  let running = warming.get(parts.scripts);
+  if (!running) warming.set(parts.scripts, (running = new Map()));
+  const name = couponKey(tenant, code);
+  let warmed = running.get(name);
+  if (!warmed) {
+    warmed = seedCoupon(parts, tenant, code).finally(() => running.delete(name));
+    running.set(name, warmed);
+  }
+  return warmed;
+}
+
 /** Redemptions first: the counters are what makes a code usable. */
-export async function warmCoupon(parts: RebuildParts, tenant: number, code: string): Promise<void> {
+async function seedCoupon(parts: RebuildParts, tenant: number, code: string): Promise<void> {
   const { scripts, sql } = parts;
   await seedOpenRedemptions(parts, tenant, code);
   const [usage] = await usageRows(sql, [{ tenant, code }]);
