@@ -60,8 +60,9 @@ export async function startPostgres(options: PostgresPlace): Promise<Server> {
 export function preparePostgres(options: PostgresPlace): { plan: Launch; url: string } {
   const dir = resolve(options.dir);
   mkdirSync(dir, { recursive: true });
+  const isNew = !existsSync(join(dir, 'password'));
   const url = postgresUrl(dir, options.port);
-  const place = placeFor(linkedBinaries(dir), dir);
+  const place = placeFor(linkedBinaries(dir), dir, isNew);
   const cluster = join(place.data, 'cluster');
   if (!existsSync(cluster)) initialise(place, cluster, new URL(url).password);
   // Overwritten in place, so that the file stays with the user whom Postgres runs as.

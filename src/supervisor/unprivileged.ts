@@ -2,7 +2,7 @@
 // Invariant: data that exists is found again, whichever way this machine allows today.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Unavailable } from './launch.ts';
 
@@ -17,11 +17,14 @@ export interface Place {
 /** Maps root to an ordinary user by name only: the files stay root's, every path stays open. */
 const MAPPED = ['unshare', '--user', '--map-user=1000', '--map-group=1000', '--'] as const;
 
-export function placeFor(native: string, dir: string): Place {
+/** `isNew`: the directory was just made, so that data elsewhere is that of one thrown away. */
+export function placeFor(native: string, dir: string, isNew: boolean): Place {
   const here: Place = { native, data: join(dir, 'data'), wrapper: [] };
   mkdirSync(here.data, { recursive: true, mode: 0o700 });
   if (process.getuid?.() !== 0) return here;
   const elsewhere = copiedPlace(dir);
+  if (isNew && existsSync(elsewhere.data))
+    renameSync(elsewhere.data, `${elsewhere.data}.${Date.now()}`);
   const mapped: Place = { ...here, wrapper: MAPPED };
   const isOurs = !existsSync(elsewhere.data) && statSync(here.data).uid === 0;
   if (isOurs && works(mapped)) return mapped;
