@@ -1,6 +1,7 @@
 // Rules of games: what a completed game earns each active partner. A partner is shown a share of
 // the profit and earns a commission on what is shown: profit x share x commission, rounded once.
-// Invariant: a game pays once, whatever its events are called (its result account has room for one).
+// Invariant: a game pays once, whatever its events are called (its result account has room for
+// one).
 import type { Static } from '@sinclair/typebox';
 import type { GameCompleted, PartnerTerms } from '../schemas/games.ts';
 import type { Leg, Rule, StoredDocument } from '../src/ledger/decision.ts';

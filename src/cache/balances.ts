@@ -6,7 +6,8 @@
 import type { Redis } from 'ioredis';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 
-/** Takes: generation key, account hashes; ttl s, then per field: hash index, unit, sequence, balance.
+/** Takes: generation key, account hashes; ttl s, then per field: hash index, unit, sequence,
+ * balance.
  * Safe to repeat: yes, older sequences lose. */
 const PUT = `
 local generation = redis.call('GET', KEYS[1]) or '0'

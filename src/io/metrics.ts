@@ -1,5 +1,6 @@
 // Metrics for hot paths: handles are bound once, recording is an array write, text is made only
-// when somebody scrapes. One registry a process; the node's registries are merged in metrics-text.ts.
+// when somebody scrapes. One registry a process; the node's registries are merged in
+// metrics-text.ts.
 
 export interface Counter {
   inc(by?: number): void;

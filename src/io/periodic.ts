@@ -1,4 +1,5 @@
-// Work that is done now and then: one run at a time, a failed one logged and tried at its next turn.
+// Work that is done now and then: one run at a time, a failed one logged and tried at its next
+// turn.
 import type { Log } from './log.ts';
 
 export interface Periodic {

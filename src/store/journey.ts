@@ -1,4 +1,5 @@
-// The journey of one event: accepted, then posted, refused, dead or deferred, with times and entries.
+// The journey of one event: accepted, then posted, refused, dead or deferred, with times and
+// entries.
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import type { Sql } from '../io/postgres.ts';
@@ -91,8 +92,8 @@ export async function eventJourney(sql: Sql, tenant: number, id: string): Promis
 const ENTRIES_MAX = 2_000;
 
 /**
- * Looks for an event among those that the ledger has not settled, newest first, at most 2,000 stream
- * entries of each stream: how an accepted event is told from one that never came.
+ * Looks for an event among those that the ledger has not settled, newest first, at most 2,000
+ * stream entries of each stream: how an accepted event is told from one that never came.
  */
 export async function findPending(
   redis: Redis,

@@ -1,5 +1,5 @@
-// Loads what a batch's decisions look at, in one round trip: outcomes of suspected repeats, balances
-// that rules read, documents whose kind has changed since they were last seen.
+// Loads what a batch's decisions look at, in one round trip: outcomes of suspected repeats,
+// balances that rules read, documents whose kind has changed since they were last seen.
 // Invariant: documents are as of this load or later; a rule never decides on terms that were
 // replaced before its event was loaded.
 import { type Sql } from '../io/postgres.ts';

@@ -1,4 +1,5 @@
-// What every process waits for at its start: Redis answers, Postgres answers, the schema is current.
+// What every process waits for at its start: Redis answers, Postgres answers, the schema is
+// current.
 import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import type { Sql } from '../io/postgres.ts';

@@ -1,6 +1,7 @@
 // `tallyrace verify`: proves that accepted = posted + refused + dead + pending, that the ledger is
 // whole, and that caches equal their rebuild. Runs on a live system: the ledger is read in one
-// snapshot, the offsets in Redis after it, and a cache that differs is asked again before it is named.
+// snapshot, the offsets in Redis after it, and a cache that differs is asked again before it is
+// named.
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';

@@ -1,5 +1,5 @@
-// Who should own a stream: rendezvous hashing (highest random weight) over the live workers, so that
-// one worker more or less moves only the streams it must. Pure.
+// Who should own a stream: rendezvous hashing (highest random weight) over the live workers, so
+// that one worker more or less moves only the streams it must. Pure.
 import { crc32 } from 'node:zlib';
 
 /** The worker with the highest weight for the stream; null when nobody is alive. */

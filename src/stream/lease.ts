@@ -1,6 +1,6 @@
 // Keeps this worker's leases: renews, takes over what it should own, hands over what it should not.
-// Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced: its
-// epoch in Postgres is no longer the one that our writes name.
+// Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced:
+// its epoch in Postgres is no longer the one that our writes name.
 import { topics } from '../../schemas/events.ts';
 import type { Log } from '../io/log.ts';
 import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';

@@ -1,5 +1,6 @@
 // Reads streams through the consumer group and turns entries into batch items. Entries that a dead
-// worker, or a lost reply, left pending are claimed before anything new is read, so that order holds.
+// worker, or a lost reply, left pending are claimed before anything new is read, so that order
+// holds.
 // Invariant: an entry is in memory at most once, and the entries of a stream in offset order.
 import type { Redis } from 'ioredis';
 import type { BatchItem } from '../ledger/batch.ts';

@@ -1,5 +1,5 @@
-// Relays follow-up events from the outbox to their streams. At least once: a crash between the append
-// and the delete sends an event again, under the same id, which the ledger takes once.
+// Relays follow-up events from the outbox to their streams. At least once: a crash between the
+// append and the delete sends an event again, under the same id, which the ledger takes once.
 import { eventDefinition } from '../../schemas/index.ts';
 import type { Log } from '../io/log.ts';
 import type { Appender } from './append.ts';

@@ -1,7 +1,7 @@
 // The worker's engine: one loop reads ahead, one loop settles batches, so that the next batch is
 // read and decoded while Postgres writes the last one.
-// Invariants: XACK after commit only; what is in memory is bounded; a stop leaves nothing half done:
-// what was read and not settled stays pending for whoever owns the stream next.
+// Invariants: XACK after commit only; what is in memory is bounded; a stop leaves nothing half
+// done: what was read and not settled stays pending for whoever owns the stream next.
 import type { Redis } from 'ioredis';
 import type { BalanceCache } from '../cache/balances.ts';
 import type { Log } from '../io/log.ts';

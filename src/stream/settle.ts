@@ -1,6 +1,6 @@
 // Settles a batch: load, decide, write, again and again until every event of it is accounted for or
-// the stream is no longer ours. One bad event must not sink its batch: a write that fails on data is
-// halved until the culprit stands alone, and that one goes to the dead letters.
+// the stream is no longer ours. One bad event must not sink its batch: a write that fails on data
+// is halved until the culprit stands alone, and that one goes to the dead letters.
 // Invariant: events of a stream are settled in order, and `settled` moves only with a commit.
 import type { Log } from '../io/log.ts';
 import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';

@@ -1,13 +1,15 @@
-// Upkeep of owned streams, about once a second: trim what every group has acknowledged, announce the
-// settled position again (for listeners that missed it), and notice when Redis has lost its tail.
+// Upkeep of owned streams, about once a second: trim what every group has acknowledged, announce
+// the settled position again (for listeners that missed it), and notice when Redis has lost its
+// tail.
 // Invariant: trimming never passes the oldest pending entry of any group.
 import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import type { OwnedStream } from './owned-stream.ts';
 import { SETTLED_CHANNEL, offsetKey, settledKey, streamKey } from './topology.ts';
 
-/** Takes: stream. Trims below the smallest of: oldest pending id, or last delivered id where nothing
- * is pending, over all groups. Gives: entries left, ms of the oldest id not yet acknowledged (0: none).
+/** Takes: stream. Trims below the smallest of: oldest pending id, or last delivered id where
+ * nothing is pending, over all groups. Gives: entries left, ms of the oldest id not yet
+ * acknowledged (0: none).
  * Safe to repeat: yes. */
 const TRIM = `
 local function before(a, b)
