@@ -4,99 +4,29 @@
 import type { Key, Keys } from '../cache/keys.ts';
 import type { Log } from '../io/log.ts';
 import type { Admission } from './admission.ts';
+import { type ContextParts, type Incoming, RequestContext } from './context.ts';
 import { type Idempotency, fingerprintOf, idempotencyKeyOf, isClaim } from './idempotency.ts';
-import { type Limiter, type Plan, type Standing, limitHeaders } from './limits.ts';
+import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
-import type { PolicyName } from './policies.ts';
 import { Problem, problem, problemBody, unavailable } from './problem.ts';
-import {
-  addressOf,
-  queryOf,
-  readText,
-  refusedLength,
-  refusedType,
-  requestIdOf,
-  traceparentOf,
-} from './request.ts';
+import { queryOf, readText, refusedLength, refusedType, requestIdOf } from './request.ts';
 import type { Recorder, RouteMeter } from './recorder.ts';
-import { Answer, type Context, type Outcome, type Route } from './route.ts';
+import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
-export interface GuardParts {
+export interface GuardParts extends ContextParts {
   keys: Keys;
-  limiter: Limiter;
   idempotency: Idempotency;
   admission: Admission;
   recorder: Recorder;
   log: Log;
-  /** Proxies in front of us whose X-Forwarded-For is believed. */
-  trustedProxyHops: number;
   /** For routes that do not name their own. */
   bodyBytesMax: number;
 }
 
 const HANDLER_DEADLINE_MS = 10_000;
 const JSON_ONLY: readonly string[] = ['application/json'];
-
-/** What Elysia gives us of a request. */
-export interface Incoming {
-  request: Request;
-  params: Record<string, string>;
-  socketAddress(): string;
-}
-
-const noKey: Key = { id: '', tenant: 0, scopes: new Set(), publishable: false, limits: {} };
-
-class RequestContext implements Context {
-  key: Key = noKey;
-  tenant = 0;
-  body: unknown = undefined;
-  query: unknown = undefined;
-  idempotencyKey = '';
-  readonly standing: Standing = { policy: [], limit: [] };
-
-  constructor(
-    private readonly incoming: Incoming,
-    private readonly parts: GuardParts,
-    readonly requestId: string,
-    readonly headers: Headers,
-    public params: unknown,
-  ) {}
-
-  get traceparent(): string | undefined {
-    return traceparentOf(this.headers);
-  }
-
-  get ip(): string {
-    const { incoming, parts } = this;
-    return addressOf(this.headers, incoming.socketAddress(), parts.trustedProxyHops);
-  }
-
-  get signal(): AbortSignal {
-    return this.incoming.request.signal;
-  }
-
-  async spend(policy: PolicyName, points = 1): Promise<void> {
-    const { limiter } = this.parts;
-    const plan = limiter.plan(policy, this.key);
-    const refusal =
-      (await this.take(plan, plan.early, undefined, points)) ??
-      (await this.take(plan, plan.late, undefined, points));
-    if (refusal) throw refusal;
-  }
-
-  take(plan: Plan, buckets: Plan['early'], user: string | undefined, points = 1) {
-    const tenant = String(this.tenant);
-    const identities = {
-      ip: `${tenant}:${this.ip}`,
-      key: this.key.id,
-      user: user === undefined ? undefined : `${tenant}:${user}`,
-      tenant,
-    };
-    return this.parts.limiter.take(plan, buckets, identities, this.standing, points);
-  }
-}
 
 export class Guard {
   private readonly body: Shape | undefined;

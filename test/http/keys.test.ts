@@ -103,3 +103,16 @@ test('many lookups at once are few queries, and text of no form is none', async 
   for (const text of ['', 'Bearer', 'tr_test_', 'tr_other_abcdef', `tr_live_${'x'.repeat(200)}`])
     expect(keys.find(text)).toBeNull();
 });
+
+test('a publishable key may check coupons only, whatever scopes it was given', async () => {
+  const scopes = ['coupons:check', 'partners:write', 'admin'];
+  const key = await createKey(door.stack.owner, door.tenant, scopes, true);
+  const refused = await door.call('GET', '/v1/partners', { key });
+  expect([refused.status, refused.body['code']]).toEqual([403, 'scope_missing']);
+  const order = { total: { amount: 100, currency: 'USD' } };
+  const check = await door.call('POST', '/v1/coupons/validate', {
+    key,
+    body: { code: 'NOBODY', order },
+  });
+  expect(check.body).toEqual({ valid: false, code: 'NOBODY', public_reason: 'not_found' });
+});

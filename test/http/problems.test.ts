@@ -276,18 +276,6 @@ test('in an array each item has its own result, in order', async () => {
   expect(results[2]).toMatchObject({ problem: { errors: [{ pointer: '/data/kind' }] } });
 });
 
-test('a publishable key may check coupons only, whatever scopes it was given', async () => {
-  const scopes = ['coupons:check', 'partners:write', 'admin'];
-  const key = await createKey(door.stack.owner, door.tenant, scopes, true);
-  expectProblem(await door.call('GET', '/v1/partners', { key }), 403, 'scope_missing');
-  const order = { total: { amount: 100, currency: 'USD' } };
-  const check = await door.call('POST', '/v1/coupons/validate', {
-    key,
-    body: { code: 'NOBODY', order },
-  });
-  expect(check.body).toEqual({ valid: false, code: 'NOBODY', public_reason: 'not_found' });
-});
-
 test('a request id is taken when it is usable, else made', async () => {
   const given = await door.call('GET', '/livez', { headers: { 'X-Request-Id': 'mine-1' } });
   expect(given.headers.get('x-request-id')).toBe('mine-1');

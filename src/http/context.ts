@@ -1,0 +1,78 @@
+// One request as its handler sees it. What few handlers ask for is worked out when they ask.
+// Invariant: `tenant` and `key` are those of a key that was found; before that they are nobody's.
+import type { Key } from '../cache/keys.ts';
+import type { Limiter, Plan, Standing } from './limits.ts';
+import type { PolicyName } from './policies.ts';
+import type { Problem } from './problem.ts';
+import { addressOf, traceparentOf } from './request.ts';
+import type { Context } from './route.ts';
+
+export interface ContextParts {
+  limiter: Limiter;
+  /** Proxies in front of us whose X-Forwarded-For is believed. */
+  trustedProxyHops: number;
+}
+
+/** What Elysia gives us of a request. */
+export interface Incoming {
+  request: Request;
+  params: Record<string, string>;
+  socketAddress(): string;
+}
+
+const noKey: Key = { id: '', tenant: 0, scopes: new Set(), publishable: false, limits: {} };
+
+export class RequestContext implements Context {
+  key: Key = noKey;
+  tenant = 0;
+  body: unknown = undefined;
+  query: unknown = undefined;
+  idempotencyKey = '';
+  readonly standing: Standing = { policy: [], limit: [] };
+
+  constructor(
+    private readonly incoming: Incoming,
+    private readonly parts: ContextParts,
+    readonly requestId: string,
+    readonly headers: Headers,
+    public params: unknown,
+  ) {}
+
+  get traceparent(): string | undefined {
+    return traceparentOf(this.headers);
+  }
+
+  get ip(): string {
+    const { incoming, parts } = this;
+    return addressOf(this.headers, incoming.socketAddress(), parts.trustedProxyHops);
+  }
+
+  get signal(): AbortSignal {
+    return this.incoming.request.signal;
+  }
+
+  async spend(policy: PolicyName, points = 1): Promise<void> {
+    const { limiter } = this.parts;
+    const plan = limiter.plan(policy, this.key);
+    const refusal =
+      (await this.take(plan, plan.early, undefined, points)) ??
+      (await this.take(plan, plan.late, undefined, points));
+    if (refusal) throw refusal;
+  }
+
+  take(
+    plan: Plan,
+    buckets: Plan['early'],
+    user: string | undefined,
+    points = 1,
+  ): Promise<Problem | null> {
+    const tenant = String(this.tenant);
+    const identities = {
+      ip: `${tenant}:${this.ip}`,
+      key: this.key.id,
+      user: user === undefined ? undefined : `${tenant}:${user}`,
+      tenant,
+    };
+    return this.parts.limiter.take(plan, buckets, identities, this.standing, points);
+  }
+}
