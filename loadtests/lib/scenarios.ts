@@ -11,7 +11,7 @@ export interface Rates {
 }
 
 /** Callers in flight that k6 holds ready for each request per second; more would only cost memory. */
-const CALLERS_PER_RATE = 0.2;
+const CALLERS_PER_RATE = 0.5;
 const CALLERS_MIN = 10;
 
 /** Every journey at a steady rate for the whole time. */
