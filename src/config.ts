@@ -188,12 +188,6 @@ const settings = {
     'times an event waits for its prerequisite before it is a dead letter',
     [0, 1_000],
   ),
-  attemptsMax: integer(
-    'ATTEMPTS_MAX',
-    5,
-    'attempts to write an event that fails by itself before it is a dead letter',
-    [1, 100],
-  ),
   balanceCacheTtlS: integer(
     'BALANCE_CACHE_TTL_S',
     600,

@@ -46,11 +46,6 @@ export interface WorkerOptions {
   drainMs: number;
 }
 
-export interface Worker {
-  /** Settles what is in hand, gives the leases back, and resolves when nothing is left running. */
-  stop(): Promise<void>;
-}
-
 const UPKEEP_MS = 1_000;
 const QUEUES_MS = 250;
 const EXPIRY_MS = 500;
@@ -62,117 +57,161 @@ const RETRIES_MAX = 500;
 /** The worker that holds this stream also does what only one worker should do. */
 const LEADER_STREAM = 'events.0';
 
+/** Starts; resolves when leases are kept and the streams are being read. */
 export async function startWorker(parts: WorkerParts, options: WorkerOptions): Promise<Worker> {
-  const { redis, blocking, sql, appender, log, rules } = parts;
-  const measured = new WorkerMetrics(parts.metrics);
-  const balances = new BalanceCache(redis, options.balanceCacheTtlS);
-  const leases = new LeaseKeeper({
-    worker: options.name,
-    store: leaseStore(sql, {
+  const worker = new Worker(parts, options);
+  await worker.start();
+  return worker;
+}
+
+export class Worker {
+  private readonly measured: WorkerMetrics;
+  private readonly balances: BalanceCache;
+  private readonly leases: LeaseKeeper;
+  private readonly afterCommit: AfterCommit;
+  private readonly runner: Runner;
+  private readonly upkeep: Upkeep;
+  private relay: Periodic | undefined;
+  private tasks: Periodic[] = [];
+  private stopped = false;
+
+  constructor(
+    private readonly parts: WorkerParts,
+    private readonly options: WorkerOptions,
+  ) {
+    const { redis, log, sql } = parts;
+    const isStopped = (): boolean => this.stopped;
+    this.measured = new WorkerMetrics(parts.metrics);
+    this.balances = new BalanceCache(redis, options.balanceCacheTtlS);
+    this.upkeep = new Upkeep(redis, log, Date.now);
+    this.leases = new LeaseKeeper({
       worker: options.name,
-      instance: options.instance,
-      leaseMs: options.leaseMs,
-      streams: allStreams,
-    }),
-    renewMs: options.leaseRenewMs,
-    log,
-    onSuperseded: parts.onSuperseded,
-  });
-  let stopped = false;
-  const afterCommit = new AfterCommit({ redis, balances, log, isStopped: () => stopped });
-  const retries = new RetryQueue(sql, leases, log);
-  const loader = new BatchLoader(sql, rules);
-  const settler = new Settler({
-    store: {
-      load: (request) => loader.load(request),
-      write: (plan, steps) => writeBatch(sql, plan, steps),
-      faultOf,
-    },
-    rules,
-    log,
-    deferralsMax: options.deferralsMax,
-    holds: (stream) => leases.holds(stream),
-    refreshLeases: () => leases.refresh(),
-    onSettled: async (settled) => {
-      measured.settled(settled.plan, Date.now());
-      if (settled.plan.followUps.length > 0) relay.nudge();
-      await afterCommit.follow(settled);
-    },
-    onRetry: (reason) => measured.retried(reason),
-    isStopped: () => stopped,
-  });
-  const runner = new Runner(
-    {
-      blocking,
-      redis,
-      leases,
-      settler,
-      afterCommit,
-      balances,
-      dueRetries: () => retries.due(),
+      store: leaseStore(sql, { ...options, worker: options.name, streams: allStreams }),
+      renewMs: options.leaseRenewMs,
       log,
-      onClaimed: (entries, deleted) => {
-        measured.claimed.inc(entries);
-        measured.deleted.inc(deleted);
-        if (deleted > 0) log.error({ deleted }, 'pending entries were trimmed before their commit');
+      onSuperseded: parts.onSuperseded,
+    });
+    this.afterCommit = new AfterCommit({ redis, balances: this.balances, log, isStopped });
+    this.runner = this.makeRunner(this.makeSettler(isStopped));
+  }
+
+  async start(): Promise<void> {
+    const { log } = this.parts;
+    await this.ensurePartitions();
+    await this.leases.start();
+    this.runner.start();
+    this.relay = periodic('relay', QUEUES_MS, () => this.relayAll(), log);
+    this.tasks = [
+      this.relay,
+      periodic('upkeep', UPKEEP_MS, () => this.tendAll(), log),
+      periodic('expiry', EXPIRY_MS, () => this.expireAll(), log),
+      periodic('partitions', MAINTENANCE_MS, () => this.ensurePartitions(), log),
+      periodic('partners', COUNT_MS, () => this.countPartners(), log),
+    ];
+  }
+
+  /** Settles what is in hand, gives the leases back, and resolves when nothing is left running. */
+  async stop(): Promise<void> {
+    const { appender, log } = this.parts;
+    const deadline = setTimeout(() => (this.stopped = true), this.options.drainMs);
+    await Promise.all(this.tasks.map((task) => task.stop()));
+    await this.runner.stop();
+    clearTimeout(deadline);
+    this.stopped = true;
+    await appender.drain();
+    await this.leases.stop().catch((error: unknown) => {
+      log.warn({ error: String(error) }, 'leases not given back; they run out by themselves');
+    });
+  }
+
+  private makeSettler(isStopped: () => boolean): Settler {
+    const { sql, rules, log } = this.parts;
+    const loader = new BatchLoader(sql, rules);
+    return new Settler({
+      store: {
+        load: (request) => loader.load(request),
+        write: (plan, steps) => this.timed(() => writeBatch(sql, plan, steps)),
+        faultOf,
       },
-      onBatch: (events) => measured.batchEvents.observe(events),
-    },
-    { consumer: options.name, batchEventsMax: options.batchEventsMax },
-  );
+      rules,
+      log,
+      deferralsMax: this.options.deferralsMax,
+      holds: (stream) => this.leases.holds(stream),
+      refreshLeases: () => this.leases.refresh(),
+      onSettled: async (settled) => {
+        this.measured.settled(settled.plan, Date.now());
+        if (settled.plan.followUps.length > 0) this.relay?.nudge();
+        await this.afterCommit.follow(settled);
+      },
+      onRetry: (reason) => this.measured.retried(reason),
+      isStopped,
+    });
+  }
 
-  const upkeep = new Upkeep(redis, log, Date.now);
-  await sql`select ensure_entry_partitions(${MONTHS_AHEAD})`;
-  await leases.start();
-  runner.start();
-  const relay = periodic('relay', QUEUES_MS, () => relayAll(), log);
-  const tasks: Periodic[] = [
-    relay,
-    periodic('upkeep', UPKEEP_MS, () => tendAll(), log),
-    periodic('expiry', EXPIRY_MS, () => expireAll(), log),
-    periodic('partitions', MAINTENANCE_MS, () => ensurePartitions(), log),
-    periodic('partners', COUNT_MS, () => countPartners(), log),
-  ];
+  private async timed<T>(write: () => Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    const written = await write();
+    this.measured.flushSeconds.observe((performance.now() - startMs) / 1_000);
+    return written;
+  }
 
-  async function relayAll(): Promise<void> {
-    if (!leases.owned.has(LEADER_STREAM)) return;
+  private makeRunner(settler: Settler): Runner {
+    const { redis, blocking, sql, log } = this.parts;
+    const { leases, afterCommit, balances, measured } = this;
+    const retries = new RetryQueue(sql, leases, log);
+    return new Runner(
+      {
+        blocking,
+        redis,
+        leases,
+        settler,
+        afterCommit,
+        balances,
+        dueRetries: () => retries.due(),
+        log,
+        onClaimed: (entries, deleted) => {
+          measured.claimed.inc(entries);
+          measured.deleted.inc(deleted);
+          if (deleted > 0)
+            log.error({ deleted }, 'pending entries were trimmed before their commit');
+        },
+        onBatch: (events) => measured.batchEvents.observe(events),
+      },
+      { consumer: this.options.name, batchEventsMax: this.options.batchEventsMax },
+    );
+  }
+
+  private async relayAll(): Promise<void> {
+    if (!this.leads()) return;
+    const { sql, appender, log } = this.parts;
     const outbox = outboxStore(sql);
-    while (!stopped && (await relayOnce(outbox, appender, log)) > 0);
+    while (!this.stopped && (await relayOnce(outbox, appender, log)) > 0);
   }
 
-  async function tendAll(): Promise<void> {
-    for (const stream of leases.readable()) measured.streamHealth(await upkeep.tend(stream));
+  private async tendAll(): Promise<void> {
+    for (const stream of this.leases.readable())
+      this.measured.streamHealth(await this.upkeep.tend(stream));
   }
 
-  async function expireAll(): Promise<void> {
-    for (const { topic, partition } of leases.readable())
+  private async expireAll(): Promise<void> {
+    const { redis, sql } = this.parts;
+    for (const { topic, partition } of this.leases.readable())
       if (topic === 'coupons') await expireReservations({ redis, sql }, partition, EXPIRY_MAX);
   }
 
   /** One worker says it, so that a sum over processes is right. */
-  async function countPartners(): Promise<void> {
-    const [row] = await sql`select system_active_partners() as active`;
-    const leads = leases.owned.has(LEADER_STREAM);
-    measured.activePartners.set(leads ? Number(row!['active']) : 0);
+  private async countPartners(): Promise<void> {
+    const [row] = await this.parts.sql`select system_active_partners() as active`;
+    this.measured.activePartners.set(this.leads() ? Number(row!['active']) : 0);
   }
 
-  async function ensurePartitions(): Promise<void> {
-    await sql`select ensure_entry_partitions(${MONTHS_AHEAD})`;
+  private async ensurePartitions(): Promise<void> {
+    await this.parts.sql`select ensure_entry_partitions(${MONTHS_AHEAD})`;
   }
 
-  return {
-    async stop() {
-      const deadline = setTimeout(() => (stopped = true), options.drainMs);
-      await Promise.all(tasks.map((task) => task.stop()));
-      await runner.stop();
-      clearTimeout(deadline);
-      stopped = true;
-      await appender.drain();
-      await leases.stop().catch((error: unknown) => {
-        log.warn({ error: String(error) }, 'leases not given back; they run out by themselves');
-      });
-    },
-  };
+  private leads(): boolean {
+    return this.leases.owned.has(LEADER_STREAM);
+  }
 }
 
 /** Asks for due deferred events now and then; called between batches, so none is handed out twice. */

@@ -95,8 +95,8 @@ create table streams (
   lost        bigint not null default 0
 ) with (fillfactor = 50);
 
--- Liveness of workers. A stream whose owner's lease has run out may be taken over. A newer process of
--- the same name replaces the older one at once (`instance`), so that a restart need not wait.
+-- Liveness of workers. A stream whose owner's lease has run out may be taken over. A newer process
+-- of the same name replaces the older one at once (`instance`), so that a restart need not wait.
 create table workers (
   worker      text primary key,
   instance    uuid not null,
@@ -227,7 +227,8 @@ declare t text;
 begin
   for i in 0..7 loop
     execute format(
-      'create table outcomes_%s partition of outcomes for values with (modulus 8, remainder %s)', i, i);
+      'create table outcomes_%s partition of outcomes
+         for values with (modulus 8, remainder %s)', i, i);
     execute format('call protect(%L)', 'outcomes_' || i);
   end loop;
   foreach t in array array['api_keys', 'audit_log', 'outcomes', 'entries', 'balances', 'conflicts',

@@ -1,8 +1,8 @@
 -- Documents: terms of coupons, partners and the like, with versions and a change log.
 
--- Takes: tenant, kind, keys and bodies side by side, who does it. Gives: per key its version, whether
--- it is new, and its change number. Locks: the head row, until commit, so that changes are numbered
--- in commit order. Safe to repeat: a body that is already there keeps its version.
+-- Takes: tenant, kind, keys and bodies side by side, who does it. Gives: per key its version,
+-- whether it is new, and its change number. Locks: the head row, until commit, so that changes are
+-- numbered in commit order. Safe to repeat: a body that is already there keeps its version.
 drop function if exists documents_put(int, text, text[], jsonb, text);
 create function documents_put(
   p_tenant int, p_kind text, p_keys text[], p_bodies jsonb, p_actor text
@@ -33,7 +33,8 @@ begin
       select p_tenant, p_kind, put.key, put.version, p_actor, put.body from put
     ), audited as (
       insert into audit_log (tenant_id, actor, action, subject, detail)
-      select p_tenant, p_actor, p_kind || '.put', put.key, jsonb_build_object('version', put.version)
+      select p_tenant, p_actor, p_kind || '.put', put.key,
+             jsonb_build_object('version', put.version)
       from put
     )
     select g.key, coalesce(put.version, d.version), coalesce(put.version = 1, false),
@@ -76,8 +77,8 @@ language sql stable security definer set search_path = tallyrace as $$
   select h.tenant_id, h.change from document_heads h where h.kind = p_kind
 $$;
 
--- For followers. Takes: tenant, kind, the last change seen, how many. Gives: later changes in order.
--- A document changed twice appears once, at its last change.
+-- For followers. Takes: tenant, kind, the last change seen, how many. Gives: later changes in
+-- order. A document changed twice appears once, at its last change.
 create or replace function system_documents_since(
   p_tenant int, p_kind text, p_change bigint, p_limit int
 ) returns table (key text, version int, change bigint, body jsonb)

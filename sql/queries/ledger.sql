@@ -2,9 +2,9 @@
 
 -- Writes a decided batch, whole or not at all.
 -- Takes: the tenants in the batch; per stream its progress (s_); per account, in key order, its
---   deltas (a_: sum, lowest running sum at an event's end, number of entries); per event its outcome
---   (o_); per leg (e_) the account and event by index from 1, the amount, the account's running sum
---   and running count within the batch.
+--   deltas (a_: sum, lowest running sum at an event's end, number of entries); per event its
+--   outcome (o_); per leg (e_) the account and event by index from 1, the amount, the account's
+--   running sum and running count within the batch.
 -- Gives: 'balances;sequences' after the batch, comma-separated, in the order of the accounts.
 -- Raises: TR001 the stream has a newer owner, or its position is not the expected one; 23505 on
 --   outcomes: an event id is already there; TR003 a floor would be broken.
@@ -50,7 +50,8 @@ begin
          o.tenant, o.verdict, o.id, o.type, o.stream, nullif(o.reason, ''), o.body
   from unnest(o_key, o_offset, o_fingerprint, o_accepted_ms, o_tenant, o_verdict, o_id, o_type,
               o_stream, o_reason, o_body)
-    o (key, stream_offset, fingerprint, accepted_ms, tenant, verdict, id, type, stream, reason, body);
+    o (key, stream_offset, fingerprint, accepted_ms, tenant, verdict, id, type, stream, reason,
+       body);
 
   if cardinality(a_key) = 0 then return ';'; end if;
 
@@ -72,7 +73,8 @@ begin
     raise exception 'a balance would fall below its floor' using errcode = 'TR003';
   end if;
 
-  insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key, tenant_id)
+  insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key,
+                       tenant_id)
   select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, now(), e.amount,
          v_balance[e.account] - a_delta[e.account] + e.running, o_key[e.event], a_tenant[e.account]
   from unnest(e_account, e_event, e_amount, e_running, e_count)
@@ -83,9 +85,9 @@ end $$;
 
 -- Loads what a batch's decisions look at.
 -- Takes: tenants; event keys suspected of being repeats; keys of events at offsets that are settled
---   already; account keys; document kinds with their tenants. Gives: outcomes found as JSON; which of
---   the settled keys are kept elsewhere (dead, deferred, in conflict); balances by account key; the
---   change number of each (tenant, kind), 0 where nothing was ever put.
+--   already; account keys; document kinds with their tenants. Gives: outcomes found as JSON; which
+--   of the settled keys are kept elsewhere (dead, deferred, in conflict); balances by account key;
+--   the change number of each (tenant, kind), 0 where nothing was ever put.
 drop function if exists ledger_load;
 create function ledger_load(
   p_tenants int[], p_events uuid[], p_settled uuid[], p_accounts uuid[],
@@ -124,11 +126,13 @@ create or replace function conflicts_write(p_rows jsonb) returns void language s
     stream text, stream_offset bigint, fields jsonb, body text)
 $$;
 
+-- Takes: events that no retry can settle, with what is wrong with them.
 create or replace function dead_letters_write(p_rows jsonb) returns void language sql as $$
   insert into dead_letters (tenant_id, event_key, event_id, type, stream, stream_offset, events,
                             reason, detail, attempts, accepted_at, body)
-  select r.tenant_id, r.event_key, r.event_id, r.type, r.stream, r.stream_offset, r.events, r.reason,
-         r.detail, r.attempts, to_timestamp(r.accepted_ms / 1000.0), decode(r.body, 'base64')
+  select r.tenant_id, r.event_key, r.event_id, r.type, r.stream, r.stream_offset, r.events,
+         r.reason, r.detail, r.attempts, to_timestamp(r.accepted_ms / 1000.0),
+         decode(r.body, 'base64')
   from jsonb_to_recordset(p_rows) r (tenant_id int, event_key uuid, event_id text, type text,
     stream text, stream_offset bigint, events int, reason text, detail text, attempts int,
     accepted_ms bigint, body text)
@@ -154,9 +158,11 @@ create or replace function deferred_settled_write(p_rows jsonb) returns void lan
   where d.stream = r.stream and d.stream_offset = r.stream_offset
 $$;
 
+-- Takes: follow-up events of the batch; the relay takes them to their streams.
 create or replace function outbox_write(p_rows jsonb) returns void language sql as $$
   insert into outbox (tenant_id, event_id, type, accepted_at, traceparent, data)
-  select r.tenant_id, r.event_id, r.type, to_timestamp(r.accepted_ms / 1000.0), r.traceparent, r.data
+  select r.tenant_id, r.event_id, r.type, to_timestamp(r.accepted_ms / 1000.0), r.traceparent,
+         r.data
   from jsonb_to_recordset(p_rows) r (tenant_id int, event_id text, type text, accepted_ms bigint,
     traceparent text, data jsonb)
 $$;

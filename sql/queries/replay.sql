@@ -10,7 +10,8 @@ create or replace function system_past_events(
                  reason text, body bytea)
 language sql stable security definer set search_path = tallyrace as $$
   select o.event_key, o.tenant_id, o.event_id, o.type, o.stream, o.stream_offset,
-         (extract(epoch from o.accepted_at) * 1000)::bigint, o.posted_at, o.verdict, o.reason, o.body
+         (extract(epoch from o.accepted_at) * 1000)::bigint, o.posted_at, o.verdict, o.reason,
+         o.body
   from outcomes o
   where (p_after is null or (o.posted_at, o.stream, o.stream_offset) >
           (select n.posted_at, n.stream, n.stream_offset from outcomes n

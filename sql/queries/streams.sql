@@ -21,14 +21,15 @@ begin
       where worker = p_worker and instance = p_instance;
     current := found;
   end if;
-  select array_agg(w.worker order by w.worker) into alive from workers w where w.lease_until > now();
+  select array_agg(w.worker order by w.worker) into alive
+    from workers w where w.lease_until > now();
   select jsonb_agg(jsonb_build_object('stream', s.stream, 'owner', s.owner,
            'epoch', s.epoch::text, 'settled', s.settled)) into streams
     from streams s where s.stream = any (p_streams);
 end $$;
 
--- Takes a stream over, unless its owner is alive. Gives: the new epoch and the settled offset, or no
--- row. Locks: the stream's row; waits for a write of the old owner, which has then committed.
+-- Takes a stream over, unless its owner is alive. Gives: the new epoch and the settled offset, or
+-- no row. Locks: the stream's row; waits for a write of the old owner, which has then committed.
 drop function if exists lease_acquire;
 create function lease_acquire(p_stream text, p_worker text)
 returns table (epoch text, settled bigint) language sql as $$
@@ -47,7 +48,9 @@ language sql as $$
   where s.stream = r.stream and s.epoch = r.epoch
 $$;
 
-create or replace function worker_gone(p_worker text, p_instance uuid) returns void language sql as $$
+-- Takes: a worker that stops. Safe to repeat: a newer instance of its name stays.
+create or replace function worker_gone(p_worker text, p_instance uuid) returns void
+language sql as $$
   delete from workers where worker = p_worker and instance = p_instance
 $$;
 
@@ -72,6 +75,7 @@ language sql security definer set search_path = tallyrace as $$
   from outbox o order by o.id limit p_limit
 $$;
 
+-- Takes: ids whose events Redis has. Safe to repeat: yes.
 create or replace function system_outbox_relayed(p_ids bigint[]) returns void
 language sql security definer set search_path = tallyrace as $$
   delete from outbox where id = any (p_ids)

@@ -1,5 +1,5 @@
--- What `tallyrace verify` asks of the ledger. Marked stable, so that all of it sees one snapshot, on a
--- running system too. Every problem names its rows; at most 20 of a kind.
+-- What `tallyrace verify` asks of the ledger. Marked stable, so that all of it sees one snapshot,
+-- on a running system too. Every problem names its rows; at most 20 of a kind.
 
 -- Takes: nothing. Gives: the streams' counters, and what is wrong in the ledger by itself.
 create or replace function system_verify(out streams jsonb, out problems jsonb)
@@ -30,14 +30,15 @@ language sql stable set search_path = tallyrace as $$
     from streams s
   )
   select 'accounting', format('stream %s: settled %s, but posted %s + refused %s + dead %s + '
-           'duplicate %s + deferred %s + lost %s - renumbered %s is something else', stream, settled,
+           'duplicate %s + deferred %s + lost %s - renumbered %s is something else', stream,
+           settled,
            posted, refused, dead, duplicate, deferred, lost, renumbered)
     from counted
     where settled <> posted + refused + dead + duplicate + deferred + lost - renumbered
   union all
-  select 'accounting', format('stream %s: counted posted %s refused %s dead %s deferred %s, but there '
-           'are rows for %s, %s, %s, %s', stream, posted, refused, dead, deferred, posted_rows,
-           refused_rows, dead_rows, deferred_rows)
+  select 'accounting', format('stream %s: counted posted %s refused %s dead %s deferred %s, but '
+           'there are rows for %s, %s, %s, %s', stream, posted, refused, dead, deferred,
+           posted_rows, refused_rows, dead_rows, deferred_rows)
     from counted
     where (posted, refused, dead, deferred) <> (posted_rows, refused_rows, dead_rows, deferred_rows)
   union all
@@ -56,8 +57,8 @@ language sql stable set search_path = tallyrace as $$
      left join outcomes o on o.event_key = e.event_key)
 $$;
 
--- Every account: entries 1..sequence without a gap, each balance after following from the one before,
--- the last equal to the balance, and the balance not below its floor.
+-- Every account: entries 1..sequence without a gap, each balance after following from the one
+-- before, the last equal to the balance, and the balance not below its floor.
 create or replace function verify_accounts() returns table (name text, detail text)
 language sql stable set search_path = tallyrace as $$
   with chained as (
@@ -78,9 +79,9 @@ language sql stable set search_path = tallyrace as $$
           else format('has a balance after of %s, off by %s', c.balance_after, c.slip) end)
     from broken c left join balances b on b.account_key = c.account_key
   union all
-  (select 'balance', format('account %s tenant %s unit %s: balance %s at sequence %s, but its entries '
-            'sum to %s and end at %s', b.account, b.tenant_id, b.unit, b.balance, b.sequence,
-            coalesce(l.total, 0), coalesce(l.sequence, 0))
+  (select 'balance', format('account %s tenant %s unit %s: balance %s at sequence %s, but its '
+            'entries sum to %s and end at %s', b.account, b.tenant_id, b.unit, b.balance,
+            b.sequence, coalesce(l.total, 0), coalesce(l.sequence, 0))
      from balances b left join last_of l on l.account_key = b.account_key
      where b.balance <> coalesce(l.total, 0) or b.sequence <> coalesce(l.sequence, 0) limit 20)
   union all

@@ -8,6 +8,7 @@ import { addKeys } from './keys.ts';
 import { addLoad } from './load.ts';
 import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
+import { addReplay } from './replay.ts';
 import { addUp } from './up.ts';
 import { addVerify } from './verify.ts';
 
@@ -22,6 +23,7 @@ export const verbs: readonly AddVerb[] = [
   addCoupons,
   addVerify,
   addDlq,
+  addReplay,
   addDoctor,
   addBench,
   addLoad,

@@ -103,76 +103,93 @@ export interface FollowOptions {
 
 /** Follows all documents of a kind, of every tenant: everything first, then each change. */
 export function followDocuments(sql: Sql, kind: string, options: FollowOptions): Follower {
-  const { onChanges, pollMs = 1_000, pageSize = 10_000, onError = () => {} } = options;
-  const seen = new Map<number, bigint>();
-  let stopped = false;
-  let running: Promise<void> | null = null;
-  let again: Promise<void> | null = null;
-  let unlisten: (() => Promise<void>) | undefined;
+  return new ChangeLogFollower(sql, kind, options);
+}
 
-  async function catchUp(): Promise<void> {
-    const heads = await sql`select * from system_document_heads(${kind})`;
-    for (const head of heads) {
-      const tenant = head['tenant_id'] as number;
-      while (!stopped && (seen.get(tenant) ?? 0n) < (head['change'] as bigint)) {
-        const rows = await sql`
-          select * from system_documents_since(${tenant}, ${kind},
-            ${String(seen.get(tenant) ?? 0n)}::text::bigint, ${pageSize})`;
-        if (rows.length === 0) break;
-        onChanges(
-          rows.map((row) => ({
-            tenant,
-            key: row['key'] as string,
-            version: row['version'] as number,
-            body: row['body'],
-          })),
-        );
-        seen.set(tenant, rows.at(-1)!['change'] as bigint);
-        if (rows.length < pageSize) break;
-      }
-      // A put that changed nothing moves the head past the last document; all below it is here.
-      if (!stopped && (seen.get(tenant) ?? 0n) < (head['change'] as bigint)) {
-        seen.set(tenant, head['change'] as bigint);
-      }
-    }
+class ChangeLogFollower implements Follower {
+  readonly ready: Promise<void>;
+  /** The last change seen, by tenant. */
+  private readonly seen = new Map<number, bigint>();
+  private readonly onError: (error: unknown) => void;
+  private readonly timer: ReturnType<typeof setInterval>;
+  private stopped = false;
+  private running: Promise<void> | null = null;
+  private next: Promise<void> | null = null;
+  private unlisten: (() => Promise<void>) | undefined;
+
+  constructor(
+    private readonly sql: Sql,
+    private readonly kind: string,
+    private readonly options: FollowOptions,
+  ) {
+    this.onError = options.onError ?? (() => {});
+    const quietly = (): void => void this.refresh().catch(this.onError);
+    this.timer = setInterval(quietly, options.pollMs ?? 1_000);
+    // Notifications are a hint: the poll finds what they miss.
+    const listening = sql.listen('tallyrace_documents', (payload) => {
+      if (payload.startsWith(`${kind} `)) quietly();
+    });
+    this.ready = listening
+      .then(({ unlisten }) => {
+        this.unlisten = unlisten;
+      })
+      .catch(this.onError)
+      .then(() => this.refresh());
   }
 
-  /** One catch-up at a time; a call during one waits for a second, which sees the newer changes. */
-  function refresh(): Promise<void> {
-    if (!running) {
-      running = catchUp().finally(() => {
-        running = null;
+  /** One catch-up at a time; a call during one waits for a second, which sees newer changes. */
+  refresh(): Promise<void> {
+    if (!this.running) {
+      this.running = this.catchUp().finally(() => {
+        this.running = null;
       });
-      return running;
+      return this.running;
     }
-    again ??= running
+    this.next ??= this.running
       .catch(() => {})
       .then(() => {
-        again = null;
-        return refresh();
+        this.next = null;
+        return this.refresh();
       });
-    return again;
+    return this.next;
   }
 
-  const quietly = (): void => void refresh().catch(onError);
-  const timer = setInterval(quietly, pollMs);
-  const listening = sql
-    .listen('tallyrace_documents', (payload) => {
-      if (payload.startsWith(`${kind} `)) quietly();
-    })
-    .then((listener) => {
-      unlisten = listener.unlisten;
-    })
-    .catch(onError);
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.timer);
+    await this.unlisten?.().catch(this.onError);
+    await this.running?.catch(() => {});
+  }
 
-  return {
-    ready: listening.then(refresh),
-    refresh,
-    async stop() {
-      stopped = true;
-      clearInterval(timer);
-      await unlisten?.().catch(onError);
-      await running?.catch(() => {});
-    },
-  };
+  private async catchUp(): Promise<void> {
+    const heads = await this.sql`select * from system_document_heads(${this.kind})`;
+    for (const head of heads)
+      await this.catchUpTenant(head['tenant_id'] as number, head['change'] as bigint);
+  }
+
+  private async catchUpTenant(tenant: number, head: bigint): Promise<void> {
+    const pageSize = this.options.pageSize ?? 10_000;
+    for (let full = true; full && !this.stopped && this.lastSeen(tenant) < head;) {
+      const rows = await this.sql`
+        select * from system_documents_since(${tenant}, ${this.kind},
+          ${String(this.lastSeen(tenant))}::text::bigint, ${pageSize})`;
+      full = rows.length === pageSize;
+      if (rows.length === 0) break;
+      this.options.onChanges(
+        rows.map((row) => ({
+          tenant,
+          key: row['key'] as string,
+          version: row['version'] as number,
+          body: row['body'],
+        })),
+      );
+      this.seen.set(tenant, rows.at(-1)!['change'] as bigint);
+    }
+    // A put that changed nothing moves the head past the last document; all below it is here.
+    if (!this.stopped && this.lastSeen(tenant) < head) this.seen.set(tenant, head);
+  }
+
+  private lastSeen(tenant: number): bigint {
+    return this.seen.get(tenant) ?? 0n;
+  }
 }

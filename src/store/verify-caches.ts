@@ -93,8 +93,8 @@ async function compare(sql: Sql, cached: readonly CachedBalance[]): Promise<Map<
     if (held.balance === balance && held.sequence === sequence) continue;
     differences.set(
       name,
-      `account ${account} tenant ${tenant} unit ${unit}: cached ${balance} at sequence ${sequence}, ` +
-        `the ledger has ${held.balance} at ${held.sequence}`,
+      `account ${account} tenant ${tenant} unit ${unit}: cached ${balance} at sequence ` +
+        `${sequence}, the ledger has ${held.balance} at ${held.sequence}`,
     );
   }
   return differences;

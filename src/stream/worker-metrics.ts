@@ -21,7 +21,7 @@ export class WorkerMetrics {
       .histogram('tallyrace_batch_size', 'Events in a batch', [], SIZE_BUCKETS)
       .labels();
     this.flushSeconds = metrics
-      .histogram('tallyrace_flush_duration_seconds', 'Load, decide and write of a batch')
+      .histogram('tallyrace_flush_duration_seconds', 'One write to the ledger')
       .labels();
     this.endToEnd = metrics
       .histogram('tallyrace_ledger_end_to_end_seconds', 'From accepted to committed, per event')

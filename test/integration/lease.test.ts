@@ -88,7 +88,7 @@ test('a newer process of a name replaces the older one', async () => {
   await stack.owner`truncate streams, workers`;
 });
 
-test('workers come, freeze, are killed and come back under load; each event is posted once', async () => {
+test('workers freeze, are killed and come back under load; each event is posted once', async () => {
   const workers = [await stack.startWorker(), await stack.startWorker()];
   const events = Array.from({ length: 4_000 }, (_, n) => earning(`e_${n}`, `u_${n % 50}`, 3));
   const feeding = (async () => {

@@ -75,7 +75,7 @@ const patient: Rule<{ user_id: string; kind: string; amount: { amount: number } 
   },
 };
 
-test('an event that waits for another is posted after it, and in vain it is a dead letter', async () => {
+test('an event waits for another; one that waits in vain is a dead letter', async () => {
   const before = await engine.counters();
   await engine.start({ rules: [patient as unknown as Rule] });
   await engine.append([earning('early', 'u_early', 5)]);
@@ -121,7 +121,7 @@ test('a follow-up event is relayed once, under an id of its parent', async () =>
   await engine.stop();
 }, 60_000);
 
-test('a Redis that lost its tail gives out offsets anew; what they carry is still posted once', async () => {
+test('offsets that Redis gives out anew carry events that are posted once', async () => {
   await engine.start();
   const partition = partitionOf(tenant, 'u_tail');
   await engine.append(Array.from({ length: 10 }, (_, n) => earning(`tail_${n}`, 'u_tail', 1)));

@@ -108,7 +108,7 @@ test('accounts are locked in one order, whatever order events name them in', () 
   expect(keys(accounts)).toEqual(keys(accounts).toSorted());
 });
 
-test('same id: the same body is a duplicate, another body a conflict, also within one batch', () => {
+test('same id: the same body is a duplicate, another a conflict, also within one batch', () => {
   const data = { from: 'platform:x', to: 'platform:y', amount: 5 };
   const result = plan(
     [itemOf('a', data, 1), itemOf('a', data, 2), itemOf('a', { ...data, amount: 6 }, 3)],
