@@ -32,8 +32,9 @@ if (unknown.length > 0 || !(seconds > 0) || !(rounds >= 1)) {
 
 for (const name of names) {
   for (const comparison of benches[name]!(seconds)) {
-    console.log(`${comparison.name}: ${rounds} rounds of about ${seconds} s on each side`);
-    const report = await compare(comparison, Math.round(rounds));
+    const turns = Math.min(rounds, comparison.rounds ?? rounds);
+    console.log(`${comparison.name}: ${turns} rounds of about ${seconds} s on each side`);
+    const report = await compare(comparison, turns);
     printReport(report);
     console.log(`  saved    ${await saveReport(report)}`);
   }

@@ -39,8 +39,7 @@ export interface Report {
 
 export const ROUNDS = 3;
 
-export async function compare(comparison: Comparison, roundsWanted = ROUNDS): Promise<Report> {
-  const rounds = Math.min(roundsWanted, comparison.rounds ?? roundsWanted);
+export async function compare(comparison: Comparison, rounds: number): Promise<Report> {
   const subjects: Measurement[] = [];
   const limits: Measurement[] = [];
   for (let round = 0; round < rounds; round++) {
