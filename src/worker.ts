@@ -17,7 +17,8 @@ import type { Appender } from './stream/append.ts';
 import { LeaseKeeper, allStreams } from './stream/lease.ts';
 import { relayOnce } from './stream/relay.ts';
 import { Runner } from './stream/runner.ts';
-import { Settler } from './stream/settle.ts';
+import { Pipeline } from './stream/pipeline.ts';
+import { Settler, type SettlerOptions } from './stream/settle.ts';
 import { Upkeep } from './stream/upkeep.ts';
 import { WorkerMetrics } from './stream/worker-metrics.ts';
 
@@ -92,7 +93,7 @@ export class Worker {
       onSuperseded: parts.onSuperseded,
     });
     this.afterCommit = new AfterCommit({ redis, balances: this.balances, log, isStopped });
-    this.runner = this.makeRunner(this.makeSettler(isStopped));
+    this.runner = this.makeRunner(this.makePipeline(isStopped));
   }
 
   async start(): Promise<void> {
@@ -124,10 +125,10 @@ export class Worker {
     });
   }
 
-  private makeSettler(isStopped: () => boolean): Settler {
+  private makePipeline(isStopped: () => boolean): Pipeline {
     const { sql, rules, log } = this.parts;
     const loader = new BatchLoader(sql, rules);
-    return new Settler({
+    const options: SettlerOptions = {
       store: {
         load: (request) => loader.load(request),
         write: (plan, steps) => this.timed(() => writeBatch(sql, plan, steps)),
@@ -145,7 +146,8 @@ export class Worker {
       },
       onRetry: (reason) => this.measured.retried(reason),
       isStopped,
-    });
+    };
+    return new Pipeline(new Settler(options), options);
   }
 
   private async timed<T>(write: () => Promise<T>): Promise<T> {
@@ -155,7 +157,7 @@ export class Worker {
     return written;
   }
 
-  private makeRunner(settler: Settler): Runner {
+  private makeRunner(pipeline: Pipeline): Runner {
     const { redis, blocking, sql, log } = this.parts;
     const { leases, afterCommit, balances, measured } = this;
     const retries = new RetryQueue(sql, leases, log);
@@ -164,10 +166,10 @@ export class Worker {
         blocking,
         redis,
         leases,
-        settler,
+        pipeline,
         afterCommit,
         balances,
-        dueRetries: () => retries.due(),
+        dueRetries: (before) => retries.due(before),
         log,
         onClaimed: (entries, deleted) => {
           measured.claimed.inc(entries);
@@ -224,9 +226,10 @@ class RetryQueue {
     private readonly log: Log,
   ) {}
 
-  async due(): Promise<BatchItem[]> {
+  async due(before: () => Promise<void>): Promise<BatchItem[]> {
     if (Date.now() < this.nextAt) return [];
     this.nextAt = Date.now() + QUEUES_MS;
+    await before();
     const names = this.leases.readable().map((stream) => stream.name);
     return await dueDeferred(this.sql, names, RETRIES_MAX).catch((error: unknown) => {
       this.log.warn({ error: String(error) }, 'could not ask for deferred events');

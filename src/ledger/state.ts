@@ -53,6 +53,11 @@ export class BatchState {
     this.documentsByKind.set(`${tenant}\n${kind}`, documents);
   }
 
+  /** Accounts whose balance was loaded for a decision. */
+  loaded(): AccountSlot[] {
+    return [...this.slots.values()].filter((slot) => slot.base !== null);
+  }
+
   /** Accounts that the batch has changed, in key order: the order in which they are locked. */
   touched(): AccountSlot[] {
     return [...this.slots.values()]

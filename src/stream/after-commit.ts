@@ -42,7 +42,8 @@ export class AfterCommit {
     await this.tail;
   }
 
-  private async putBalances({ written }: Settled): Promise<void> {
+  private async putBalances({ written, unseen }: Settled): Promise<void> {
+    if (unseen) await this.persist(() => this.options.balances.expireAll());
     if (written.length === 0) return;
     const changes = written.map(({ slot, balance, sequence }) => {
       const { tenant, account, unit } = slot;

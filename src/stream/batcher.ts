@@ -4,7 +4,7 @@ import type { BatchItem } from '../ledger/batch.ts';
 import type { OwnedStream } from './owned-stream.ts';
 
 export interface Batch {
-  items: BatchItem[];
+  items: readonly BatchItem[];
   streams: ReadonlyMap<string, OwnedStream>;
 }
 

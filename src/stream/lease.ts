@@ -80,9 +80,13 @@ export class LeaseKeeper {
   }
 
   private dropLost(view: LeaseView): void {
-    const epochs = new Map(view.streams.map((row) => [row.stream, row.epoch]));
+    const rows = new Map(view.streams.map((row) => [row.stream, row]));
     for (const stream of this.owned.values()) {
-      if (epochs.get(stream.name) === stream.epoch) continue;
+      const row = rows.get(stream.name);
+      if (row?.epoch === stream.epoch) {
+        stream.settledSeen = row.settled;
+        continue;
+      }
       this.owned.delete(stream.name);
       this.leaving.delete(stream.name);
       this.options.log.warn({ stream: stream.name }, 'lost the lease of a stream');

@@ -17,6 +17,8 @@ export class OwnedStream {
   waitingEvents = 0;
   /** Entries that are not in our format, since the stream was taken over. */
   foreign = 0;
+  /** `settled` as Postgres last told it: ahead of ours when the reply to a commit was lost. */
+  settledSeen = 0;
   /** False until what earlier readers left pending has been claimed. */
   recovered = false;
 
@@ -27,8 +29,15 @@ export class OwnedStream {
     public settled: number,
     /** What listeners may be told: settled, and the balances behind it in the cache. */
     public announced: number = settled,
+    /** Where it will be settled to when the writes under way have committed. */
+    public planned: number = settled,
   ) {
     this.name = streamName(topic, partition);
+  }
+
+  /** Believes Postgres. Only while no write is under way: its reply would come from before. */
+  catchUp(): void {
+    this.settled = Math.max(this.settled, this.settledSeen);
   }
 
   /** Adds entries that are not in memory yet; gives how many were new. */

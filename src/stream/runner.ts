@@ -12,18 +12,19 @@ import { nextBatch } from './batcher.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { OwnedStream } from './owned-stream.ts';
 import { claimPending, ensureGroup, readNew } from './reader.ts';
-import { SettleStopped, type Settler } from './settle.ts';
+import type { Pipeline } from './pipeline.ts';
+import { SettleStopped } from './settle.ts';
 
 export interface RunnerParts {
   /** For XREADGROUP BLOCK only. */
   blocking: Redis;
   redis: Redis;
   leases: LeaseKeeper;
-  settler: Settler;
+  pipeline: Pipeline;
   afterCommit: AfterCommit;
   balances: BalanceCache;
-  /** Deferred events that are due; asked between batches, so that none is in hand twice. */
-  dueRetries(): Promise<BatchItem[]>;
+  /** Deferred events that are due; `before` is awaited first, so that none is in hand twice. */
+  dueRetries(before: () => Promise<void>): Promise<BatchItem[]>;
   log: Log;
   onClaimed(entries: number, deleted: number): void;
   onBatch(events: number): void;
@@ -117,18 +118,20 @@ export class Runner {
   }
 
   private async settleLoop(): Promise<void> {
-    const { leases, settler, log } = this.parts;
+    const { leases, pipeline, log } = this.parts;
     while (!this.stopping) {
-      const retries = await this.parts.dueRetries();
-      const owned = [...leases.owned.values()];
-      const batch = nextBatch(owned, retries, this.options.batchEventsMax);
-      if (!batch) {
-        await this.idle();
-        continue;
-      }
-      this.parts.onBatch(batch.items.length);
       try {
-        await settler.settle(batch.items, batch.streams);
+        // Deferred events are asked for between batches, so that none of them is under way.
+        const retries = await this.parts.dueRetries(() => pipeline.drain());
+        const owned = [...leases.owned.values()];
+        const batch = nextBatch(owned, retries, this.options.batchEventsMax);
+        if (batch) {
+          this.parts.onBatch(batch.items.length);
+          await pipeline.submit(batch);
+        } else {
+          await pipeline.drain();
+          if (!leases.readable().some((stream) => stream.waitingEvents > 0)) await this.idle();
+        }
       } catch (error) {
         if (error instanceof SettleStopped) return;
         log.fatal({ error }, 'a broken invariant, ending the process');

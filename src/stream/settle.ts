@@ -8,6 +8,7 @@ import type { Rule } from '../ledger/decision.ts';
 import type { LoadRequest, LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WriteFault, WrittenBalance } from '../store/writer.ts';
 import { backoffMs, sleep } from './backoff.ts';
+import type { Batch } from './batcher.ts';
 import type { OwnedStream } from './owned-stream.ts';
 
 export interface LedgerStore {
@@ -20,6 +21,8 @@ export interface Settled {
   plan: BatchPlan;
   written: readonly WrittenBalance[];
   streams: readonly OwnedStream[];
+  /** Some of the batch had been committed before, unseen: what it wrote is not in `written`. */
+  unseen?: boolean;
 }
 
 export interface SettlerOptions {
@@ -50,6 +53,11 @@ export class Settler {
 
   constructor(private readonly options: SettlerOptions) {}
 
+  /** Whether a batch met a repeat lately, so that outcomes are asked for. */
+  get isSuspicious(): boolean {
+    return this.suspicious > 0;
+  }
+
   async settle(
     all: readonly BatchItem[],
     streams: ReadonlyMap<string, OwnedStream>,
@@ -79,6 +87,7 @@ export class Settler {
         items = items.filter((item) => item.attempts === 0);
         await sleep(backoffMs(attempt++, BACKOFF));
         await this.refresh();
+        for (const stream of streams.values()) stream.catchUp();
       }
     }
   }
@@ -104,14 +113,23 @@ export class Settler {
       state: loaded.state,
       deferralsMax: this.options.deferralsMax,
     });
-    const steps = stepsOf(open, streams, isSettled);
+    const steps = stepsOf(open, streams, isSettled, ({ settled }) => settled);
     const written = steps.length === 0 ? [] : await this.options.store.write(plan, steps);
+    const unseen = open.length < items.length;
+    await this.confirm({ items, streams }, steps, { plan, written, unseen });
+  }
+
+  /** After a commit: positions move, entries may be acknowledged. */
+  async confirm(
+    { items, streams }: Batch,
+    steps: readonly StreamStep[],
+    committed: Omit<Settled, 'streams'>,
+  ): Promise<void> {
     for (const step of steps) streams.get(step.stream)!.settled = step.to;
     for (const item of items) if (item.attempts === 0) streams.get(item.stream)!.itemSettled(item);
-    const touched = [...new Set(items.map((item) => item.stream))].map((name) =>
-      streams.get(name)!,
-    );
-    await this.options.onSettled({ plan, written, streams: touched });
+    const names = new Set(items.map((item) => item.stream));
+    const touched = [...names].map((name) => streams.get(name)!);
+    await this.options.onSettled({ ...committed, streams: touched });
   }
 
   private async bisect(
@@ -132,7 +150,7 @@ export class Settler {
     await this.settle(items.slice(middle), streams);
   }
 
-  private stillOurs(
+  stillOurs(
     items: readonly BatchItem[],
     streams: ReadonlyMap<string, OwnedStream>,
   ): readonly BatchItem[] {
@@ -154,14 +172,16 @@ export function stepsOf(
   items: readonly BatchItem[],
   streams: ReadonlyMap<string, OwnedStream>,
   isSettled: (item: BatchItem) => boolean,
+  from: (stream: OwnedStream) => number,
 ): StreamStep[] {
   const steps = new Map<string, StreamStep>();
   for (const item of items) {
     const stream = streams.get(item.stream)!;
     let step = steps.get(item.stream);
     if (!step) {
-      const { epoch, settled } = stream;
-      step = { stream: item.stream, epoch, from: settled, to: settled, renumbered: 0, lost: 0 };
+      const start = from(stream);
+      const { epoch } = stream;
+      step = { stream: item.stream, epoch, from: start, to: start, renumbered: 0, lost: 0 };
       steps.set(item.stream, step);
     }
     if (item.attempts > 0) continue;

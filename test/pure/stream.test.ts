@@ -79,7 +79,7 @@ for (const [what, items, expected] of cases)
   test(`a stream settled to 10 moves with ${what}`, () => {
     const stream = new OwnedStream('events', 0, '7', 10);
     const isSettled = (item: BatchItem): boolean => item.attempts === 0 && item.offset <= 10;
-    expect(stepsOf(items, new Map([['events.0', stream]]), isSettled)).toEqual([
+    expect(stepsOf(items, new Map([['events.0', stream]]), isSettled, () => 10)).toEqual([
       { stream: 'events.0', epoch: '7', from: 10, ...expected },
     ]);
   });
