@@ -2,7 +2,11 @@
 // failure. `--fast` leaves out what needs Redis and Postgres. `--ci` is for unattended runs.
 // Invariant: exits 0 only when every step passed and at least one test ran; the last line counts.
 import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findFreePort } from '../src/supervisor/ports.ts';
+import { startPostgres } from '../src/supervisor/postgres.ts';
 
 interface Step {
   name: string;
@@ -28,10 +32,9 @@ process.exit(await gate());
 
 async function gate(): Promise<number> {
   const results: Result[] = [];
-  for (const step of [...checks(), tests()]) {
-    console.log(`\n── ${step.name}`);
-    results.push(await run(step));
-  }
+  for (const step of checks()) results.push(await run(step));
+  const shared = given.includes('--fast') ? null : await sharedPostgres();
+  results.push(await run(tests(), shared?.env).finally(() => shared?.stop()));
   const tested = results.at(-1)!.output;
   const passed = counted(tested, 'pass');
   const failedSteps = results.slice(0, -1).filter(({ ok }) => !ok).length;
@@ -61,9 +64,24 @@ function tests(): Step {
   return { name: 'tests', args: ['test', '--timeout=60000', ...files] };
 }
 
-function run({ name, args }: Step): Promise<Result> {
+/** One server for all files, each with a database of its own: an initdb a file would take longer. */
+async function sharedPostgres() {
+  const home = mkdtempSync(join(tmpdir(), 'tallyrace-test-'));
+  const [port, log] = [await findFreePort(), join(home, 'postgres.log')];
+  const server = await startPostgres({ dir: join(home, 'postgres'), port, log });
+  return {
+    env: { TALLYRACE_TEST_POSTGRES: server.url },
+    async stop() {
+      await server.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+function run({ name, args }: Step, more: Record<string, string> = {}): Promise<Result> {
+  console.log(`\n── ${name}`);
   const startedAt = performance.now();
-  const env = { ...process.env, ...(given.includes('--ci') ? { CI: 'true' } : {}) };
+  const env = { ...process.env, ...(given.includes('--ci') ? { CI: 'true' } : {}), ...more };
   const child = spawn(process.execPath, args, {
     cwd: root,
     env,

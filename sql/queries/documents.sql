@@ -18,8 +18,10 @@ begin
     returning h.change - cardinality(p_keys) into v_change;
   return query
     with given as (
-      select k.key, p_bodies -> (k.i - 1)::int as body, v_change + k.i as change
-      from unnest(p_keys) with ordinality k (key, i)
+      -- Side by side, not indexed: reading the nth element of a jsonb array costs n.
+      select k.key, k.body, v_change + k.i as change
+      from rows from (unnest(p_keys), jsonb_array_elements(p_bodies))
+        with ordinality k (key, body, i)
     ), put as (
       insert into documents as d (tenant_id, kind, key, version, change, body)
       select p_tenant, p_kind, g.key, 1, g.change, g.body from given g

@@ -1,6 +1,6 @@
-// Keeps two writes under way: while Postgres writes one batch, the next is loaded, decided, sent and
-// parsed, and waits there for the row lock of its streams. The database keeps the order: the second
-// write names the position that the first will reach, so it cannot commit without it.
+// Keeps two writes under way: while Postgres writes one batch, the next is loaded, decided, sent
+// and parsed, and waits there for the row lock of its streams. The database keeps the order: the
+// second write names the position that the first will reach, so it cannot commit without it.
 // A batch goes ahead only when what it decides on cannot be changed by the writes under way; else,
 // and after any failure, batches go one by one through the settler.
 // Invariant: a decision never misses an effect of an earlier batch of this worker.
