@@ -58,7 +58,8 @@ function checks(): Step[] {
 }
 
 function tests(): Step {
-  const fast = ['./test/pure', './test/domains', './test/contract.test.ts', './test/tidy.test.ts'];
+  const alone = ['contract', 'docs', 'tidy'].map((name) => `./test/${name}.test.ts`);
+  const fast = ['./test/pure', './test/domains', ...alone];
   const named = given.filter((arg) => !arg.startsWith('-'));
   const files = named.length > 0 ? named : given.includes('--fast') ? fast : [];
   return { name: 'tests', args: ['test', '--timeout=60000', ...files] };
