@@ -84,7 +84,7 @@ export class Worker {
     const isStopped = (): boolean => this.stopped;
     this.measured = new WorkerMetrics(parts.metrics);
     this.balances = new BalanceCache(redis, options.balanceCacheTtlS);
-    this.upkeep = new Upkeep(redis, log, Date.now);
+    this.upkeep = new Upkeep(redis, log, Date.now, options.name);
     this.leases = new LeaseKeeper({
       worker: options.name,
       store: leaseStore(sql, { ...options, worker: options.name, streams: allStreams }),

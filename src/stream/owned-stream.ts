@@ -19,8 +19,10 @@ export class OwnedStream {
   foreign = 0;
   /** `settled` as Postgres last told it: ahead of ours when the reply to a commit was lost. */
   settledSeen = 0;
-  /** False until what earlier readers left pending has been claimed. */
+  /** False until what other readers hold pending has been claimed. */
   recovered = false;
+  /** The last offset ever taken. */
+  private reach: number;
 
   constructor(
     readonly topic: Topic,
@@ -33,6 +35,7 @@ export class OwnedStream {
     public planned: number = settled,
   ) {
     this.name = streamName(topic, partition);
+    this.reach = settled;
   }
 
   /** Believes Postgres. Only while no write is under way: its reply would come from before. */
@@ -40,7 +43,10 @@ export class OwnedStream {
     this.settled = Math.max(this.settled, this.settledSeen);
   }
 
-  /** Adds entries that are not in memory yet; gives how many were new. */
+  /**
+   * Adds entries that are not in memory yet; gives how many were new. A hole before one of them may
+   * be with another reader, so the stream waits until what is pending has been claimed.
+   */
   take(entries: readonly PendingEntry[]): number {
     let taken = 0;
     for (const entry of entries) {
@@ -51,6 +57,8 @@ export class OwnedStream {
         this.acknowledgeable.push(entry.id);
         continue;
       }
+      if (entry.first > this.reach + 1) this.recovered = false;
+      this.reach = Math.max(this.reach, entry.first + entry.count - 1);
       for (const item of entry.items) this.entryOf.set(item, entry);
       const last = this.waiting.at(-1);
       this.waiting.push(entry);

@@ -5,11 +5,11 @@
 import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import type { OwnedStream } from './owned-stream.ts';
-import { SETTLED_CHANNEL, offsetKey, settledKey, streamKey } from './topology.ts';
+import { GROUP, SETTLED_CHANNEL, offsetKey, settledKey, streamKey } from './topology.ts';
 
-/** Takes: stream. Trims below the smallest of: oldest pending id, or last delivered id where
+/** Takes: stream; our group, our consumer. Trims below the smallest of: oldest pending id, or last delivered id where
  * nothing is pending, over all groups. Gives: entries left, ms of the oldest id not yet
- * acknowledged (0: none).
+ * acknowledged (0: none), how many entries other consumers of our group hold.
  * Safe to repeat: yes. */
 const TRIM = `
 local function before(a, b)
@@ -18,15 +18,19 @@ local function before(a, b)
   am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
   return am < bm or (am == bm and as < bs)
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
-local watermark, oldest = nil, nil
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, 0} end
+local watermark, oldest, elsewhere = nil, nil, 0
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   local mark = group['last-delivered-id']
   if tonumber(group['pending']) > 0 then
-    mark = redis.call('XPENDING', KEYS[1], group['name'])[2]
+    local held = redis.call('XPENDING', KEYS[1], group['name'])
+    mark = held[2]
     oldest = mark
+    for _, consumer in ipairs(group['name'] == ARGV[1] and held[4] or {}) do
+      if consumer[1] ~= ARGV[2] then elsewhere = elsewhere + tonumber(consumer[2]) end
+    end
   end
   if not watermark or before(mark, watermark) then watermark = mark end
 end
@@ -38,7 +42,7 @@ if not oldest then
   if undelivered[1] then oldest = undelivered[1][1] end
 end
 local since = oldest and string.match(oldest, '^(%d+)') or '0'
-return {redis.call('XLEN', KEYS[1]), tonumber(since)}
+return {redis.call('XLEN', KEYS[1]), tonumber(since), elsewhere}
 `;
 
 /** Takes: offset counter; the settled offset. Raises the counter to it; gives how far it was behind. */
@@ -60,7 +64,11 @@ export interface StreamHealth {
 }
 
 interface Scripts {
-  streamTrim(stream: string): Promise<[number, number]>;
+  streamTrim(
+    stream: string,
+    group: string,
+    consumer: string,
+  ): Promise<[length: number, oldest: number, elsewhere: number]>;
   offsetRaise(counter: string, settled: number): Promise<number>;
 }
 
@@ -71,6 +79,7 @@ export class Upkeep {
     private readonly redis: Redis,
     private readonly log: Log,
     private readonly now: () => number,
+    private readonly consumer: string,
   ) {
     redis.defineCommand('streamTrim', { numberOfKeys: 1, lua: TRIM });
     redis.defineCommand('offsetRaise', { numberOfKeys: 1, lua: RAISE });
@@ -90,7 +99,13 @@ export class Upkeep {
       await this.redis.set(settledKey(topic, partition), stream.announced);
       await this.redis.publish(SETTLED_CHANNEL, `${name}.${stream.announced}`);
     }
-    const [length, oldest] = await this.scripts.streamTrim(streamKey(topic, partition));
+    const [length, oldest, elsewhere] = await this.scripts.streamTrim(
+      streamKey(topic, partition),
+      GROUP,
+      this.consumer,
+    );
+    // A worker that woke too late has read once more: what it took is ours to claim.
+    if (elsewhere > 0) stream.recovered = false;
     const last = Number((await this.redis.get(offsetKey(topic, partition))) ?? 0);
     return {
       name,
