@@ -7,9 +7,9 @@ import type { Log } from '../io/log.ts';
 import type { OwnedStream } from './owned-stream.ts';
 import { GROUP, SETTLED_CHANNEL, offsetKey, settledKey, streamKey } from './topology.ts';
 
-/** Takes: stream; our group, our consumer. Trims below the smallest of: oldest pending id, or last delivered id where
- * nothing is pending, over all groups. Gives: entries left, ms of the oldest id not yet
- * acknowledged (0: none), how many entries other consumers of our group hold.
+/** Takes: stream; our group, our consumer. Trims below the smallest of: oldest pending id, or last
+ * delivered id where nothing is pending, over all groups. Gives: entries left, ms of the oldest id
+ * not yet acknowledged (0: none), how many entries other consumers of our group hold.
  * Safe to repeat: yes. */
 const TRIM = `
 local function before(a, b)
