@@ -8,7 +8,7 @@
 -- Gives: 'balances;sequences' after the batch, comma-separated, in the order of the accounts.
 -- Raises: TR001 the stream has a newer owner, or its position is not the expected one; 23505 on
 --   outcomes: an event id is already there; TR003 a floor would be broken.
--- Locks: the streams' rows, then balances in key order (no deadlock between workers).
+-- Locks: the streams' rows by name, then balances in key order (no deadlock between workers).
 -- Safe to repeat: yes, the second time raises TR001 and leaves nothing behind.
 drop function if exists ledger_write;
 create function ledger_write(
@@ -30,6 +30,8 @@ declare
 begin
   perform set_tenants(p_tenants);
 
+  -- In one order, whatever plan the update takes: two writes may share several streams.
+  perform from streams s where s.stream = any (s_stream) order by s.stream for update;
   update streams s set
     settled = f.upto, posted = s.posted + f.posted, refused = s.refused + f.refused,
     dead = s.dead + f.dead, duplicate = s.duplicate + f.duplicate,

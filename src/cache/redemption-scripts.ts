@@ -142,7 +142,10 @@ export async function orAppendRefused<T>(answer: Promise<T>): Promise<T> {
   } catch (error) {
     const { name, message } = error as Error;
     if (name === 'ReplyError' && message.startsWith('OOM')) throw new AppendRefused('redis_full');
-    if (name === 'ReplyError' && !/^(LOADING|READONLY|MASTERDOWN|BUSY|NOREPLICAS)/.test(message))
+    if (
+      name === 'ReplyError' &&
+      !/^(LOADING|READONLY|MASTERDOWN|BUSY|NOREPLICAS|MISCONF)/.test(message)
+    )
       throw error;
     throw new AppendRefused('redis_unavailable');
   }

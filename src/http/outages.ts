@@ -15,7 +15,8 @@ const passingState = /^(08|57P0[123]|57014|53|40001|40P01|55P03)/;
 const lostPostgres =
   /^(CONNECTION_(CLOSED|ENDED|DESTROYED)|CONNECT_TIMEOUT|ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND)$/;
 const lostRedis = /Connection is closed|Stream isn't writeable|Command timed out|Socket timeout/;
-const refusingRedis = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|OOM|BUSY|TRYAGAIN) /;
+const refusingRedis =
+  /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|OOM|BUSY|TRYAGAIN|NOREPLICAS|MISCONF) /;
 
 /** Null for an error that is nobody's outage. */
 export function outageOf(error: unknown): Problem | null {

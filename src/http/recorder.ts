@@ -3,7 +3,10 @@
 import type { Log } from '../io/log.ts';
 import type { Counter, Family, Histogram, Metrics } from '../io/metrics.ts';
 
-/** One access log line for so many requests of a route; refusals by the server are all logged. */
+/**
+ * One access log line for so many requests of a route. What the server failed at is all logged, but
+ * not on routes that are polled: a prober would fill the log with what the fault has said already.
+ */
 const SAMPLE_EVERY = 1_000;
 
 export class RouteMeter {
@@ -15,6 +18,7 @@ export class RouteMeter {
     private readonly requestsTotal: Family,
     private readonly durations: readonly Histogram[],
     private readonly log: Log,
+    private readonly polled: boolean,
   ) {}
 
   record(status: number, durationMs: number, requestId: string): void {
@@ -22,7 +26,8 @@ export class RouteMeter {
     (this.counts[status] ??= this.requestsTotal.labels(this.name, String(status))).inc();
     for (let index = 0; index < this.durations.length; index++)
       this.durations[index]!.observe(seconds);
-    if (this.requests++ % SAMPLE_EVERY !== 0 && status < 500) return;
+    const failed = status >= 500 && !this.polled;
+    if (this.requests++ % SAMPLE_EVERY !== 0 && !failed) return;
     const facts = { request_id: requestId, route: this.name, status, duration_ms: durationMs };
     this.log[status < 500 ? 'info' : 'warn'](facts, 'request');
   }
@@ -56,6 +61,6 @@ export class Recorder {
   route(name: string, tag: string): RouteMeter {
     const durations: Histogram[] = [this.durationSeconds.labels(name)];
     if (tag === 'partners') durations.push(this.partnerSeconds.labels());
-    return new RouteMeter(name, this.requestsTotal, durations, this.log);
+    return new RouteMeter(name, this.requestsTotal, durations, this.log, tag === 'operations');
   }
 }

@@ -1,0 +1,27 @@
+// What a process refuses to start with.
+import { afterAll, expect, test } from 'bun:test';
+import { createLog } from '../../src/io/log.ts';
+import { connectPostgres } from '../../src/io/postgres.ts';
+import { producerClient } from '../../src/io/redis.ts';
+import { storesReady } from '../../src/store/ready.ts';
+import { openStack } from '../stack.ts';
+
+const stack = await openStack('ready');
+const redis = producerClient(stack.redisUrl, 'ready');
+afterAll(() => redis.disconnect());
+const log = createLog('ready', 'silent');
+
+test('the application role on a current schema is what a process starts with', async () => {
+  await storesReady([redis], stack.sql, log);
+});
+
+test('a connection that is not the application role is refused: it would see every tenant', async () => {
+  const owner = connectPostgres(stack.databaseUrl, { max: 1, name: 'ready', asOwner: true });
+  await expect(storesReady([redis], owner, log)).rejects.toThrow(/not as tallyrace_app/);
+  await owner.end();
+});
+
+test('an outdated schema is refused, and the command that mends it is named', async () => {
+  await stack.owner`delete from schema_migrations where name = 'queries/ledger.sql'`;
+  await expect(storesReady([redis], stack.sql, log)).rejects.toThrow(/tallyrace migrate/);
+});
