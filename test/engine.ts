@@ -61,13 +61,16 @@ export class Engine {
     );
   }
 
-  async start(options: { name?: string; rules?: readonly Rule[] } = {}): Promise<void> {
+  async start(
+    options: { name?: string; rules?: readonly Rule[]; statementTimeoutMs?: number } = {},
+  ): Promise<void> {
     const { databaseUrl, redisUrl } = this.stack;
     const name = options.name ?? 'engine';
     const redis = producerClient(redisUrl, name);
     const blocking = blockingClient(redisUrl, `${name}-reader`);
     await Promise.all([redisReady(redis), redisReady(blocking)]);
-    const sql = connectPostgres(databaseUrl, { max: 4, name });
+    const { statementTimeoutMs = 30_000 } = options;
+    const sql = connectPostgres(databaseUrl, { max: 4, name, statementTimeoutMs });
     const replaced = new Map((options.rules ?? []).map((rule) => [rule.type, rule]));
     const worker = await startWorker(
       {

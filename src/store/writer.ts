@@ -24,7 +24,7 @@ export interface WrittenBalance {
 }
 
 /** Why a write did not happen, as far as the runner treats reasons differently. */
-export type WriteFault = 'fenced' | 'repeat' | 'floor' | 'data' | 'infrastructure';
+export type WriteFault = 'fenced' | 'repeat' | 'floor' | 'data' | 'slow' | 'infrastructure';
 
 export async function writeBatch(
   sql: Sql,
@@ -53,6 +53,8 @@ export function faultOf(error: unknown): WriteFault {
   if (state === undefined) return 'infrastructure';
   if (state === 'TR001') return 'fenced';
   if (state === 'TR003') return 'floor';
+  // Statement timeout: the same batch would take as long again.
+  if (state === '57014') return 'slow';
   if (state === '23505' && /^outcomes_/.test((error as { table_name?: string }).table_name ?? ''))
     return 'repeat';
   // 22 data exception, 23 constraint, 54 limit exceeded: some event of the batch is the cause.

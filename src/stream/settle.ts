@@ -74,7 +74,8 @@ export class Settler {
       } catch (error) {
         const fault = this.options.store.faultOf(error);
         this.options.onRetry(fault);
-        if (fault === 'data' || reloads > RELOADS_MAX)
+        const tooLarge = fault === 'slow' && items.length > 1;
+        if (fault === 'data' || tooLarge || reloads > RELOADS_MAX)
           return await this.bisect(items, streams, error);
         if (fault === 'repeat') this.suspicious = 50;
         if (fault === 'repeat' || fault === 'floor') {
