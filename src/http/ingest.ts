@@ -8,6 +8,7 @@ import type { Appender } from '../stream/append.ts';
 import { encodeBody, encodeTuple } from '../stream/codec.ts';
 import { PARTITIONS, partitionOf } from '../stream/topology.ts';
 import { type Problem, problem } from './problem.ts';
+import { reusedId } from './reuse.ts';
 import { NEVER_SENT, Receipt, type RecentEvent, type RecentEvents } from './recent.ts';
 import { Shape } from './shape.ts';
 
@@ -26,7 +27,14 @@ export interface Sender {
 
 export type ItemResult =
   | { id: string; status: 'accepted' | 'duplicate'; position: string }
-  | { id: string | null; status: 'rejected'; problem: Problem };
+  | { id: string | null; status: 'rejected'; problem: Problem; reuse?: Reuse };
+
+/** An event under an id that another event has: what it was, and where the first one is. */
+export interface Reuse {
+  type: string;
+  body: Uint8Array;
+  first: RecentEvent;
+}
 
 const envelope = new Shape(EventInput);
 
@@ -88,7 +96,7 @@ class Intake {
     const fingerprint = Bun.hash(body, seed) as bigint;
     const first = this.parts.recent.find(this.sender.tenant, id);
     if (first && first.fingerprint !== fingerprint)
-      return rejected(id, problem(409, 'event_id_reused', 'The first event with this id stands.'));
+      return { ...rejected(id, reusedId([])), reuse: { type, body, first } };
     const event = first ?? this.add(definition, { id, data }, body, fingerprint);
     const result = { id, status: first ? 'duplicate' : 'accepted', position: '' } as const;
     this.pending.push({ result, event });
@@ -160,8 +168,8 @@ export class Ingest {
   }
 }
 
-function rejected(id: string | null, refusal: Problem): ItemResult {
-  return { id, status: 'rejected', problem: refusal };
+function rejected(id: string | null, refusal: Problem) {
+  return { id, status: 'rejected', problem: refusal } as const;
 }
 
 /** The id is given back where it is one, so that a result can be matched to its item. */

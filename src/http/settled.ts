@@ -8,7 +8,7 @@ import { type EventOutcome, eventOutcomes } from '../store/outcomes.ts';
 import type { Settlement } from '../stream/settlement.ts';
 import type { ItemResult } from './ingest.ts';
 import { positionOf } from './position.ts';
-import { problem } from './problem.ts';
+import { reusedId } from './reuse.ts';
 
 export interface SettledParts {
   sql: Sql;
@@ -51,13 +51,10 @@ function settledResult(
   tenant: number,
   id: string,
   result: ItemResult,
-  { verdict, reason, first }: EventOutcome,
+  { verdict, reason, first, fields }: EventOutcome,
 ): SettledResult {
   if (result.status === 'rejected') return result;
-  if (verdict === 'conflict') {
-    const refusal = problem(409, 'event_id_reused', 'The first event with this id stands.');
-    return { id, status: 'rejected', problem: refusal };
-  }
+  if (verdict === 'conflict') return { id, status: 'rejected', problem: reusedId(fields) };
   const outcome: Outcome = {
     verdict,
     ...(reason !== null && { reason }),

@@ -3,6 +3,7 @@ import type { Sql } from '../io/postgres.ts';
 import { eventKey } from '../ledger/identity.ts';
 import { type Position, formatPosition, parsePosition, streamName } from '../stream/topology.ts';
 import { topics } from '../../schemas/events.ts';
+import type { EncodedEvent } from '../stream/differences.ts';
 import { numberArray, textArray } from './columns.ts';
 
 export interface EventOutcome {
@@ -10,6 +11,8 @@ export interface EventOutcome {
   reason: string | null;
   /** Where the event that stands under this id was accepted; null without an outcome. */
   first: string | null;
+  /** Of a conflict: JSON pointers of what differs from the first event. */
+  fields: string[];
 }
 
 export async function eventOutcomes(
@@ -29,7 +32,24 @@ export async function eventOutcomes(
     verdict: row['verdict'] as EventOutcome['verdict'],
     reason: row['reason'] as string | null,
     first: row['first_stream'] === null ? null : positionText(row),
+    fields: (row['fields'] ?? []) as string[],
   }));
+}
+
+/** Type and canonical body of the events that stand under these ids, as far as they are settled. */
+export async function eventBodies(
+  sql: Sql,
+  tenant: number,
+  ids: readonly string[],
+): Promise<Map<string, EncodedEvent>> {
+  const keys = textArray(ids.map((id) => eventKey(tenant, id)));
+  const rows = await sql`select * from event_bodies(${tenant}, ${keys}::text::uuid[])`;
+  return new Map(
+    rows.map((row) => [
+      row['event_id'] as string,
+      { type: row['type'] as string, body: row['body'] as Buffer },
+    ]),
+  );
 }
 
 function positionText(row: Record<string, unknown>): string {

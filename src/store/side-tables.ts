@@ -1,9 +1,8 @@
 // What a batch writes beside outcomes and entries: evidence of conflicts, dead letters, deferrals,
 // follow-ups, and the rows that rules write to tables of their own domain. Each table has a SQL
 // function `<table>_write(jsonb)`, called in the statement that writes the ledger.
-import { eventDefinition } from '../../schemas/index.ts';
 import type { BatchItem, BatchPlan } from '../ledger/batch.ts';
-import { decodeBody } from '../stream/codec.ts';
+import { differingFields } from '../stream/differences.ts';
 
 export interface SideTable {
   table: string;
@@ -35,7 +34,7 @@ function domainTables(plan: BatchPlan): SideTable[] {
 function conflictRows(plan: BatchPlan): object[] {
   return plan.conflicts.map(({ item, known }) => ({
     ...identityOf(item),
-    fields: differingFields(item, known.type, known.body),
+    fields: differingFields(known, { type: item.event.type, body: item.body }),
   }));
 }
 
@@ -85,36 +84,4 @@ function identityOf(item: BatchItem): object {
 
 function placeOf(item: BatchItem): { stream: string; stream_offset: number } {
   return { stream: item.stream, stream_offset: item.offset };
-}
-
-/** JSON pointers of what differs between two events of one id. */
-export function differingFields(
-  item: Pick<BatchItem, 'event' | 'body'>,
-  type: string,
-  body: Buffer,
-): string[] {
-  if (type !== item.event.type) return ['/type'];
-  const definition = eventDefinition.get(type);
-  if (!definition) return ['/data'];
-  const before = decodeBody(definition, body);
-  const after = decodeBody(definition, item.body);
-  const fields = differences(before.data, after.data, '/data');
-  return before.time === after.time ? fields : ['/time', ...fields];
-}
-
-function differences(before: unknown, after: unknown, pointer: string): string[] {
-  if (Bun.deepEquals(before, after)) return [];
-  if (!isObject(before) || !isObject(after)) return [pointer];
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].flatMap((name) =>
-    differences(
-      before[name],
-      after[name],
-      `${pointer}/${name.replace(/~/g, '~0').replace(/\//g, '~1')}`,
-    ),
-  );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

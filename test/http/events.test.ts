@@ -37,7 +37,10 @@ test('a repeat is answered with the first position, another body is not', async 
   expect(resultsOf(again.body)).toEqual([{ id: 'twice', status: 'duplicate', position }]);
   const other = await door.call('POST', '/v1/events', { body: earning('twice', 6) });
   expect(other.status).toBe(409);
-  expect(other.body).toMatchObject({ code: 'event_id_reused' });
+  expect(other.body).toMatchObject({
+    code: 'event_id_reused',
+    errors: [{ pointer: '/data/amount/amount', detail: 'The first event has another value.' }],
+  });
 });
 
 test('a repeat within one request is seen too', async () => {
@@ -77,7 +80,10 @@ describe('waiting for the ledger', () => {
     ]);
     const conflict = await callElsewhere(earning('known_to_ledger', 7));
     expect(resultsOf(conflict.body)).toMatchObject([
-      { status: 'rejected', problem: { code: 'event_id_reused' } },
+      {
+        status: 'rejected',
+        problem: { code: 'event_id_reused', errors: [{ pointer: '/data/amount/amount' }] },
+      },
     ]);
   });
 });

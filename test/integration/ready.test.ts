@@ -15,7 +15,7 @@ test('the application role on a current schema is what a process starts with', a
   await storesReady([redis], stack.sql, log);
 });
 
-test('a connection that is not the application role is refused: it would see every tenant', async () => {
+test('a connection of another role is refused: it could see every tenant', async () => {
   const owner = connectPostgres(stack.databaseUrl, { max: 1, name: 'ready', asOwner: true });
   await expect(storesReady([redis], owner, log)).rejects.toThrow(/not as tallyrace_app/);
   await owner.end();
