@@ -1,7 +1,16 @@
 // Games: results of played games, and the partners who earn a commission on them.
 import { type Static, Type } from '@sinclair/typebox';
 import { defineEvent } from './events.ts';
-import { AccountPart, BasisPoints, ClientId, Currency, Money, Time, closed } from './primitives.ts';
+import {
+  AccountPart,
+  BasisPoints,
+  ClientId,
+  Currency,
+  Money,
+  TEXT_PATTERN,
+  Time,
+  closed,
+} from './primitives.ts';
 
 /** `profit` is the house's result: a loss (profit <= 0) earns nobody anything. */
 export const GameCompleted = defineEvent({
@@ -34,7 +43,7 @@ export const GameCompleted = defineEvent({
 export const gameEvents = [GameCompleted] as const;
 
 export const PartnerTerms = closed({
-  name: Type.String({ minLength: 1, maxLength: 200 }),
+  name: Type.String({ minLength: 1, maxLength: 200, pattern: TEXT_PATTERN }),
   share_bp: BasisPoints,
   commission_bp: BasisPoints,
   currency: Currency,

@@ -72,9 +72,16 @@ export const Time = Type.String({
   examples: ['2026-01-31T12:00:00Z'],
 });
 
+/** Text that Postgres can keep: JSON may say NUL and half a surrogate pair, jsonb may not. */
+export const TEXT_PATTERN = '^(?:[^\\u0000\\ud800-\\udfff]|[\\ud800-\\udbff][\\udc00-\\udfff])*$';
+
 export const Metadata = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9_.-]{1,64}$' }),
-  Type.Union([Type.String({ maxLength: 500 }), Type.Number(), Type.Boolean()]),
+  Type.Union([
+    Type.String({ maxLength: 500, pattern: TEXT_PATTERN }),
+    Type.Number(),
+    Type.Boolean(),
+  ]),
   { maxProperties: 50, additionalProperties: false, description: 'Up to 50 of your own labels.' },
 );
 
