@@ -5,10 +5,17 @@ import type { Config } from '../config.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { portIsFree } from '../supervisor/ports.ts';
 import { localUrl } from '../supervisor/plans.ts';
-import type { Check } from './doctor.ts';
 
 const FREE_BYTES_MIN = 2 * 1024 ** 3;
 const SKEW_MS_MAX = 1_000;
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  detail: string;
+  /** What to do; empty when all is well. */
+  fix: string;
+}
 
 export function diskCheck(home: string): Check {
   let dir = home;

@@ -4,7 +4,7 @@ import { APP_ROLE, connectPostgres, type Sql } from '../io/postgres.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { schemaIsCurrent } from '../store/migrate.ts';
 import { isNewEnough } from '../supervisor/redis-binary.ts';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-machine.ts';
 
 export async function redisChecks(url: string): Promise<Check[]> {
   const client = producerClient(url, 'doctor');

@@ -4,17 +4,9 @@ import type { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Config, readConfig } from '../config.ts';
 import { withServers } from '../supervisor/home.ts';
-import { clockCheck, diskCheck, portCheck } from './doctor-machine.ts';
+import { type Check, clockCheck, diskCheck, portCheck } from './doctor-machine.ts';
 import { postgresChecks, redisChecks } from './doctor-servers.ts';
 import { exitCodes } from './exit.ts';
-
-export interface Check {
-  name: string;
-  ok: boolean;
-  detail: string;
-  /** What to do; empty when all is well. */
-  fix: string;
-}
 
 export function addDoctor(program: Command): void {
   program

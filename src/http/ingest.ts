@@ -7,8 +7,7 @@ import type { Clock } from '../io/clock.ts';
 import type { Appender } from '../stream/append.ts';
 import { encodeBody, encodeTuple } from '../stream/codec.ts';
 import { PARTITIONS, partitionOf } from '../stream/topology.ts';
-import { type Problem, problem } from './problem.ts';
-import { reusedId } from './reuse.ts';
+import { type Problem, problem, reusedId } from './problem.ts';
 import { NEVER_SENT, Receipt, type RecentEvent, type RecentEvents } from './recent.ts';
 import { Shape } from './shape.ts';
 

@@ -144,3 +144,12 @@ export function problemBody(refusal: Problem, requestId?: string): Record<string
   if (errors !== undefined) body['errors'] = errors;
   return body;
 }
+
+/** Same id, other event: the first stands; the fields say what differs, as far as it is known. */
+export function reusedId(fields: readonly string[]): Problem {
+  const errors = fields.map((pointer) => ({
+    pointer,
+    detail: 'The first event has another value.',
+  }));
+  return problem(409, 'event_id_reused', 'The first event with this id stands.', { errors });
+}

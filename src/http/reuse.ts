@@ -6,18 +6,10 @@ import { differingFields } from '../stream/differences.ts';
 import type { Settlement } from '../stream/settlement.ts';
 import type { ItemResult, Reuse } from './ingest.ts';
 import { positionOf } from './position.ts';
-import { type Problem, problem } from './problem.ts';
+import { reusedId } from './problem.ts';
 
 /** How long the first event may take to reach the ledger; without it no field is named. */
 const WAIT_MS = 500;
-
-export function reusedId(fields: readonly string[]): Problem {
-  const errors = fields.map((pointer) => ({
-    pointer,
-    detail: 'The first event has another value.',
-  }));
-  return problem(409, 'event_id_reused', 'The first event with this id stands.', { errors });
-}
 
 /** The results, with the differing fields named where an id was used again. */
 export async function withDifferences(

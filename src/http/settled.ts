@@ -8,7 +8,7 @@ import { type EventOutcome, eventOutcomes } from '../store/outcomes.ts';
 import type { Settlement } from '../stream/settlement.ts';
 import type { ItemResult } from './ingest.ts';
 import { positionOf } from './position.ts';
-import { reusedId } from './reuse.ts';
+import { reusedId } from './problem.ts';
 
 export interface SettledParts {
   sql: Sql;

@@ -3,7 +3,12 @@ import type { Redis } from 'ioredis';
 import type { Sql } from '../io/postgres.ts';
 import { PARTITIONS, hashTag } from '../stream/topology.ts';
 import { numberArray, textArray } from './columns.ts';
-import type { Problem } from './verify.ts';
+
+/** What is off, and exactly where. */
+export interface Problem {
+  check: string;
+  detail: string;
+}
 
 interface CachedBalance {
   /** Tenant, account and unit, and what the cache says of them: a suspect is the same twice. */

@@ -6,12 +6,9 @@ import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';
 import { offsetKey, parsePosition } from '../stream/topology.ts';
-import { staleBalances } from './verify-caches.ts';
+import { type Problem, staleBalances } from './verify-caches.ts';
 
-export interface Problem {
-  check: string;
-  detail: string;
-}
+export type { Problem } from './verify-caches.ts';
 
 export interface Verdict {
   ok: boolean;

@@ -2,8 +2,16 @@
 // are in memory between Redis and Postgres.
 import type { Topic } from '../../schemas/events.ts';
 import type { BatchItem } from '../ledger/batch.ts';
-import type { PendingEntry } from './reader.ts';
 import { streamName } from './topology.ts';
+
+/** A stream entry on its way: acknowledged when none of its events is left. */
+export interface PendingEntry {
+  id: string;
+  first: number;
+  count: number;
+  items: BatchItem[];
+  unsettled: number;
+}
 
 export class OwnedStream {
   readonly name: string;

@@ -7,16 +7,7 @@ import type { BatchItem } from '../ledger/batch.ts';
 import { eventKey, fingerprint } from '../ledger/identity.ts';
 import { decodeEntry } from './codec.ts';
 import { GROUP, streamKey } from './topology.ts';
-import type { OwnedStream } from './owned-stream.ts';
-
-/** A stream entry on its way: acknowledged when none of its events is left. */
-export interface PendingEntry {
-  id: string;
-  first: number;
-  count: number;
-  items: BatchItem[];
-  unsettled: number;
-}
+import type { OwnedStream, PendingEntry } from './owned-stream.ts';
 
 type RawEntry = [id: Buffer, fields: Buffer[] | null];
 type RawStream = [key: Buffer, entries: RawEntry[]];
