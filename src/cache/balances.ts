@@ -26,11 +26,11 @@ end
 return 1
 `;
 
-/** Takes: generation key, account hash. Gives: the generation, then the hash's fields and values. */
+/** Takes: generation key, account hash. Gives: the generation, and the hash's fields and values. */
 const GET = `
 local generation = redis.call('GET', KEYS[1]) or '0'
 if redis.call('HGET', KEYS[2], '#') ~= generation then return {generation} end
-return {generation, unpack(redis.call('HGETALL', KEYS[2]))}
+return {generation, redis.call('HGETALL', KEYS[2])}
 `;
 
 /** Takes: generation key, account hash; the generation that was read before the balances were, ttl.
@@ -62,7 +62,10 @@ export interface UnitBalance {
 
 interface Scripts {
   balancesPut(keys: number, ...args: (string | number)[]): Promise<number>;
-  balancesGet(generation: string, account: string): Promise<string[]>;
+  balancesGet(
+    generation: string,
+    account: string,
+  ): Promise<[generation: string, fields?: string[]]>;
   balancesComplete(
     generation: string,
     account: string,
@@ -99,7 +102,7 @@ export class BalanceCache {
   /** All units of an account; or, when the cache does not know them all, the generation to fill. */
   async get(tenant: number, account: string): Promise<UnitBalance[] | { generation: string }> {
     const partition = partitionOf(tenant, account);
-    const [generation, ...fields] = await this.scripts.balancesGet(
+    const [generation, fields = []] = await this.scripts.balancesGet(
       generationKey(partition),
       accountHash(partition, tenant, account),
     );
@@ -112,7 +115,7 @@ export class BalanceCache {
       const [sequence, balance] = value.split(':');
       units.push({ unit: name, balance: Number(balance), sequence: Number(sequence) });
     }
-    return complete ? units : { generation: generation! };
+    return complete ? units : { generation };
   }
 
   /** Stores what Postgres said after `get` gave this generation. */

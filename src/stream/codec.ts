@@ -140,6 +140,10 @@ function decodeOne(header: unknown, values: unknown, body: Buffer): DecodedEvent
   }
 }
 
+/** What the ingress writes, and what Postgres can keep: anything else was not written by us. */
+const NAME = /^[\x21-\x7e]{1,1000}$/;
+const TENANT_MAX = 2 ** 31 - 1;
+
 type Header = [number, string, string, number, number, string | null];
 
 function isHeader(value: unknown): value is Header {
@@ -147,11 +151,18 @@ function isHeader(value: unknown): value is Header {
   const [, type, id, tenant, acceptedAt, traceparent] = value as unknown[];
   return (
     typeof type === 'string' &&
+    NAME.test(type) &&
     typeof id === 'string' &&
-    Number.isSafeInteger(tenant) &&
-    Number.isSafeInteger(acceptedAt) &&
+    NAME.test(id) &&
+    isCount(tenant) &&
+    tenant <= TENANT_MAX &&
+    isCount(acceptedAt) &&
     (traceparent === null || typeof traceparent === 'string')
   );
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function undecodable(blob: Buffer, error: unknown): Undecodable {
