@@ -47,26 +47,26 @@ export async function showDeadLetter(sql: Sql, id: string): Promise<DeadLetterBo
 }
 
 /** Without ids: every dead letter. Gives how many were moved. */
-export async function retryDeadLetters(
-  sql: Sql,
-  ids: readonly string[] | null,
-  actor: string,
-): Promise<number> {
-  const wanted = ids && textArray(ids);
-  const [row] = await sql`
-    select system_dead_letters_retry(${wanted}::text::uuid[], ${actor}) as count`;
-  return row!['count'] as number;
+export function retryDeadLetters(sql: Sql, ids: Ids, actor: string): Promise<number> {
+  return countOf(
+    sql`select system_dead_letters_retry(${wanted(ids)}::text::uuid[], ${actor}) as n`,
+  );
 }
 
-export async function discardDeadLetters(
-  sql: Sql,
-  ids: readonly string[] | null,
-  actor: string,
-): Promise<number> {
-  const wanted = ids && textArray(ids);
-  const [row] = await sql`
-    select system_dead_letters_discard(${wanted}::text::uuid[], ${actor}) as count`;
-  return row!['count'] as number;
+export function discardDeadLetters(sql: Sql, ids: Ids, actor: string): Promise<number> {
+  return countOf(sql`
+    select system_dead_letters_discard(${wanted(ids)}::text::uuid[], ${actor}) as n`);
+}
+
+type Ids = readonly string[] | null;
+
+function wanted(ids: Ids): string | null {
+  return ids && textArray(ids);
+}
+
+async function countOf(query: PromiseLike<readonly Record<string, unknown>[]>): Promise<number> {
+  const [row] = await query;
+  return row!['n'] as number;
 }
 
 function deadLetterOf(row: Record<string, unknown>): DeadLetter {

@@ -1,13 +1,11 @@
 // `tallyrace replay --dry-run`: decides recorded events again, by the rules of this build and the
 // documents as they are now, and shows what would differ per account. Writes nothing.
 // Floors are judged from an empty ledger on, in the order in which events were settled.
-import { eventDefinition } from '../../schemas/index.ts';
 import type { Sql } from '../io/postgres.ts';
 import { type BatchItem, planBatch } from '../ledger/batch.ts';
 import type { Reads, Rule, StoredDocument } from '../ledger/decision.ts';
-import { fingerprint } from '../ledger/identity.ts';
 import { BatchState } from '../ledger/state.ts';
-import { decodeBody } from '../stream/codec.ts';
+import { storedItem } from './stored-event.ts';
 
 export interface AccountDifference {
   tenant: number;
@@ -41,7 +39,7 @@ export async function replayDryRun(
         ${(last?.['event_key'] as string | undefined) ?? null}, ${options.type}, ${PAGE})`;
     if (rows.length === 0) break;
     last = rows.at(-1);
-    const items = rows.map(itemOf);
+    const items = rows.map((row) => storedItem(row, 0));
     const readsOf = readsOfAll(items, rules, state);
     await loadDocuments(sql, readsOf, state, documents);
     const known = new Map<string, never>();
@@ -55,38 +53,6 @@ export async function replayDryRun(
     options.onProgress((events += rows.length));
   }
   return { events, verdicts, differences: await compare(sql, state, options.type) };
-}
-
-function itemOf(row: Record<string, unknown>): BatchItem {
-  const type = row['type'] as string;
-  const body = row['body'] as Buffer;
-  const definition = eventDefinition.get(type) ?? null;
-  const item: BatchItem = {
-    stream: row['stream'] as string,
-    offset: Number(row['stream_offset']),
-    events: 1,
-    key: (row['event_key'] as string).replaceAll('-', ''),
-    fingerprint: fingerprint(type, body),
-    attempts: 0,
-    event: {
-      tenant: row['tenant_id'] as number,
-      id: row['event_id'] as string,
-      type,
-      acceptedAt: Number(row['accepted_ms']),
-      data: null,
-    },
-    definition,
-    traceparent: null,
-    body,
-    broken: null,
-  };
-  try {
-    if (!definition) throw new Error(`no schema for ${type}`);
-    item.event.data = decodeBody(definition, body).data;
-  } catch (error) {
-    item.broken = { reason: 'undecodable', detail: String(error) };
-  }
-  return item;
 }
 
 function readsOfAll(
