@@ -197,8 +197,10 @@ export class Worker {
 
   private async expireAll(): Promise<void> {
     const { redis, sql } = this.parts;
-    for (const { topic, partition } of this.leases.readable())
-      if (topic === 'coupons') await expireReservations({ redis, sql }, partition, EXPIRY_MAX);
+    const streams = this.leases.readable().filter(({ topic }) => topic === 'coupons');
+    const isSettling = (): boolean => streams.some(({ inMemory }) => inMemory > 0);
+    for (const { partition } of streams)
+      await expireReservations({ redis, sql, isSettling }, partition, EXPIRY_MAX);
   }
 
   /** One worker says it, so that a sum over processes is right. */

@@ -15,9 +15,16 @@ const ROUNDS_MAX = 8;
 
 const scriptsOf = new WeakMap<Redis, RedemptionScripts>();
 
+export interface ExpiryParts {
+  redis: Redis;
+  sql: Sql;
+  /** Whether events that Redis gave out may still be on their way to Postgres. */
+  isSettling?: () => boolean;
+}
+
 /** Call about twice a second for each partition owned, `limit` at a time. Gives how many went. */
 export async function expireReservations(
-  { redis, sql }: { redis: Redis; sql: Sql },
+  { redis, sql, isSettling = () => false }: ExpiryParts,
   partition: number,
   limit: number,
 ): Promise<number> {
@@ -27,7 +34,9 @@ export async function expireReservations(
     scriptsOf.set(redis, scripts);
   }
   const parts = { scripts, sql };
-  if (!(await redis.exists(lifeKey(partition)))) await openPartition(parts, partition);
+  // What we hold of the Redis before is in no row yet: a count of the rows would miss it.
+  if (!(await redis.exists(lifeKey(partition))) && !isSettling())
+    await openPartition(parts, partition);
   let total = 0;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const due = await scripts.due(expiriesKey(partition), limit);
