@@ -1,5 +1,6 @@
-// A worker that wakes after its lease ran out may read once more before it hears of it. What it takes
-// then is pending in its name, and the new owner must fetch it: with the entry after it, or with none.
+// A worker that wakes after its lease ran out may read once more before it hears of it. What it
+// takes then is pending in its name, and the new owner must fetch it, whether another entry comes
+// after it or not.
 import { afterAll, expect, test } from 'bun:test';
 import { producerClient, redisReady } from '../../src/io/redis.ts';
 import { verify } from '../../src/store/verify.ts';

@@ -1,5 +1,5 @@
-// Text that JSON can say and Postgres cannot keep is refused as a wrong shape; all other text stays as
-// it was sent.
+// Text that JSON can say and Postgres cannot keep is refused as a wrong shape; all other text stays
+// as it was sent.
 import { expect, test } from 'bun:test';
 import { Client } from '../client.ts';
 import { openStack } from '../stack.ts';
