@@ -97,9 +97,11 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   const metrics = new Metrics();
   watchProcess(metrics);
   const admission = new Admission(redis, config);
+  const settlement = new Settlement(subscriber, redis);
   const appender = new Appender(redis, {
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
+    settledOffset: (topic, partition) => settlement.settledOffset(topic, partition),
   });
   const recent = new RecentEvents(RECENT_EVENTS_MAX);
   redis.on('close', () => recent.clear());
@@ -118,7 +120,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     appender,
     recent,
     coupons,
-    settlement: new Settlement(subscriber, redis),
+    settlement,
     clock: systemClock,
     ingest: new Ingest({ appender, recent, clock: systemClock }),
     balances: new BalanceCache(redis, config.balanceCacheTtlS),

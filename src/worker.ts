@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { BalanceCache } from './cache/balances.ts';
 import { expireReservations } from './cache/redemption-expiry.ts';
+import { within } from './io/deadline.ts';
 import type { Log } from './io/log.ts';
 import type { Metrics } from './io/metrics.ts';
 import { type Periodic, periodic } from './io/periodic.ts';
@@ -48,6 +49,8 @@ export interface WorkerOptions {
 }
 
 const UPKEEP_MS = 1_000;
+/** Above Postgres' own statement timeout, which answers unless the connection is dead. */
+const STORE_DEADLINE_MS = 35_000;
 const QUEUES_MS = 250;
 const EXPIRY_MS = 500;
 const EXPIRY_MAX = 500;
@@ -130,7 +133,7 @@ export class Worker {
     const loader = new BatchLoader(sql, rules);
     const options: SettlerOptions = {
       store: {
-        load: (request) => loader.load(request),
+        load: (request) => within(loader.load(request), STORE_DEADLINE_MS),
         write: (plan, steps) => this.timed(() => writeBatch(sql, plan, steps)),
         faultOf,
       },
@@ -152,7 +155,7 @@ export class Worker {
 
   private async timed<T>(write: () => Promise<T>): Promise<T> {
     const startMs = performance.now();
-    const written = await write();
+    const written = await within(write(), STORE_DEADLINE_MS);
     this.measured.flushSeconds.observe((performance.now() - startMs) / 1_000);
     return written;
   }
@@ -199,8 +202,11 @@ export class Worker {
     const { redis, sql } = this.parts;
     const streams = this.leases.readable().filter(({ topic }) => topic === 'coupons');
     const isSettling = (): boolean => streams.some(({ inMemory }) => inMemory > 0);
-    for (const { partition } of streams)
-      await expireReservations({ redis, sql, isSettling }, partition, EXPIRY_MAX);
+    for (const stream of streams) {
+      // Before an emptied partition is opened again: its positions must go on, not begin anew.
+      await this.upkeep.raise(stream);
+      await expireReservations({ redis, sql, isSettling }, stream.partition, EXPIRY_MAX);
+    }
   }
 
   /** One worker says it, so that a sum over processes is right. */

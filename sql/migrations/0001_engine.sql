@@ -154,7 +154,7 @@ create table deferred (
   retry_at      timestamptz not null,
   accepted_at   timestamptz not null,
   body          bytea not null,
-  primary key (stream, stream_offset)
+  primary key (stream, stream_offset, event_key)
 );
 create index deferred_due on deferred (stream, retry_at);
 create index deferred_by_event on deferred (event_key);
@@ -243,7 +243,7 @@ create policy tenant on tenants using (id = any ((select current_tenants())::int
 -- Months are made ahead by the worker. Takes: how many months beyond this one. Gives: how many were
 -- made. Locks: entries, briefly, only when one is missing. Safe to repeat: existing ones stay.
 create function ensure_entry_partitions(p_ahead int) returns int
-language plpgsql security definer set search_path = tallyrace as $$
+language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare
   v_month date;
   v_name  text;

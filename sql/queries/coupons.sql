@@ -39,7 +39,7 @@ $$;
 -- Whether any redemption was ever recorded, of any tenant. A Redis that was empty when there was
 -- none can take a code it does not know for unused.
 create or replace function system_redemptions_exist() returns boolean
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select exists (select from redemptions)
 $$;
 
@@ -47,7 +47,7 @@ $$;
 -- Takes: the last tenant and code seen, how many. Gives: the next ones.
 create or replace function system_reserved_codes(p_tenant int, p_code text, p_limit int)
 returns table (tenant_id int, code text)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select distinct r.tenant_id, r.code from redemptions r
   where r.status = 'reserved' and (r.tenant_id, r.code) > (p_tenant, p_code)
   order by 1, 2 limit p_limit
@@ -124,7 +124,7 @@ end $$;
 -- Gives: what the rows say is used of each code that was ever redeemed.
 create or replace function system_coupon_usage(p_tenant int, p_code text, p_limit int)
 returns table (tenant_id int, code text, reserved bigint, redeemed bigint, budget_used bigint)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select r.tenant_id, r.code, count(*) filter (where r.status = 'reserved'),
          count(*) filter (where r.status = 'committed'),
          coalesce(sum(r.discount) filter (where r.status <> 'released'), 0)::bigint

@@ -5,7 +5,7 @@ create or replace function system_dead_letters(p_status text, p_before timestamp
 returns table (id uuid, tenant text, event_id text, type text, stream text, stream_offset bigint,
                events int, reason text, detail text, attempts int, status text,
                accepted_at timestamptz, died_at timestamptz)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select d.id, coalesce(t.name, '?'), d.event_id, d.type, d.stream, d.stream_offset, d.events,
          d.reason, d.detail, d.attempts, d.status, d.accepted_at, d.died_at
   from dead_letters d left join tenants t on t.id = d.tenant_id
@@ -18,7 +18,7 @@ create or replace function system_dead_letter(p_id uuid)
 returns table (id uuid, tenant text, event_id text, type text, stream text, stream_offset bigint,
                events int, reason text, detail text, attempts int, status text,
                accepted_at timestamptz, died_at timestamptz, changed_at timestamptz, body bytea)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select d.id, coalesce(t.name, '?'), d.event_id, d.type, d.stream, d.stream_offset, d.events,
          d.reason, d.detail, d.attempts, d.status, d.accepted_at, d.died_at, d.changed_at, d.body
   from dead_letters d left join tenants t on t.id = d.tenant_id where d.id = p_id
@@ -28,7 +28,7 @@ $$;
 -- Takes: ids (null: all that are dead), who asks. Gives: how many went. Locks: their rows and their
 -- streams' rows. Safe to repeat: a letter that has gone is not dead any more.
 create or replace function system_dead_letters_retry(p_ids uuid[], p_actor text) returns int
-language plpgsql security definer set search_path = tallyrace as $$
+language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare v_count int;
 begin
   with sent as (
@@ -54,7 +54,7 @@ end $$;
 
 -- Gives a dead letter up for good; it stays on record and stays counted as dead.
 create or replace function system_dead_letters_discard(p_ids uuid[], p_actor text) returns int
-language plpgsql security definer set search_path = tallyrace as $$
+language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare v_count int;
 begin
   with given_up as (

@@ -75,7 +75,7 @@ end $$;
 -- For followers, which serve every tenant. Takes: kind. Gives: the last change of each tenant.
 create or replace function system_document_heads(p_kind text)
 returns table (tenant_id int, change bigint)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select h.tenant_id, h.change from document_heads h where h.kind = p_kind
 $$;
 
@@ -84,7 +84,7 @@ $$;
 create or replace function system_documents_since(
   p_tenant int, p_kind text, p_change bigint, p_limit int
 ) returns table (key text, version int, change bigint, body jsonb)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select d.key, d.version, d.change, d.body from documents d
   where d.tenant_id = p_tenant and d.kind = p_kind and d.change > p_change
   order by d.change limit p_limit

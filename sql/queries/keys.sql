@@ -5,7 +5,7 @@
 drop function if exists system_resolve_keys(text[]);
 create function system_resolve_keys(p_hashes text[])
 returns table (hash text, id text, tenant_id int, scopes text, publishable boolean, limits jsonb)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select encode(k.hash, 'hex'), k.id::text, k.tenant_id, array_to_string(k.scopes, ' '),
          k.publishable, coalesce(t.settings -> 'limits', '{}')
   from api_keys k join tenants t on t.id = k.tenant_id

@@ -150,14 +150,15 @@ create or replace function deferred_write(p_rows jsonb) returns void language sq
   from jsonb_to_recordset(p_rows) r (event_key uuid, tenant_id int, event_id text, type text,
     stream text, stream_offset bigint, reason text, attempts int, delay_ms double precision,
     accepted_ms bigint, body text)
-  on conflict (stream, stream_offset) do update
+  on conflict (stream, stream_offset, event_key) do update
     set attempts = excluded.attempts, retry_at = excluded.retry_at, reason = excluded.reason
 $$;
 
 -- Takes: places of deferred events that this batch settled.
 create or replace function deferred_settled_write(p_rows jsonb) returns void language sql as $$
-  delete from deferred d using jsonb_to_recordset(p_rows) r (stream text, stream_offset bigint)
-  where d.stream = r.stream and d.stream_offset = r.stream_offset
+  delete from deferred d
+  using jsonb_to_recordset(p_rows) r (stream text, stream_offset bigint, event_key uuid)
+  where d.stream = r.stream and d.stream_offset = r.stream_offset and d.event_key = r.event_key
 $$;
 
 -- Takes: follow-up events of the batch; the relay takes them to their streams.

@@ -12,7 +12,7 @@ end $$;
 create or replace function system_limits_put(
   p_tenant int, p_policy text, p_quotas jsonb, p_actor text
 ) returns void
-language sql security definer set search_path = tallyrace as $$
+language sql security definer set search_path = tallyrace, pg_temp as $$
   update tenants set settings = jsonb_set(
       settings || jsonb_build_object('limits', coalesce(settings -> 'limits', '{}')),
       array['limits', p_policy], p_quotas)

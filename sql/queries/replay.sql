@@ -8,7 +8,7 @@ create or replace function system_past_events(
 ) returns table (event_key uuid, tenant_id int, event_id text, type text, stream text,
                  stream_offset bigint, accepted_ms bigint, posted_at timestamptz, verdict smallint,
                  reason text, body bytea)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select o.event_key, o.tenant_id, o.event_id, o.type, o.stream, o.stream_offset,
          (extract(epoch from o.accepted_at) * 1000)::bigint, o.posted_at, o.verdict, o.reason,
          o.body
@@ -23,7 +23,7 @@ $$;
 -- Takes: type ('' for all). Gives: per account the sum of what events of that type have posted.
 create or replace function system_entry_sums(p_type text)
 returns table (tenant_id int, account text, unit text, total bigint)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select b.tenant_id, b.account, b.unit, sum(e.amount)::bigint
   from entries e
   join balances b on b.account_key = e.account_key

@@ -58,7 +58,7 @@ $$;
 create or replace function system_deferred_due(p_streams text[], p_limit int)
 returns table (tenant_id int, event_id text, type text, stream text, stream_offset bigint,
                attempts int, accepted_ms bigint, body bytea)
-language sql security definer set search_path = tallyrace as $$
+language sql security definer set search_path = tallyrace, pg_temp as $$
   select d.tenant_id, d.event_id, d.type, d.stream, d.stream_offset, d.attempts,
          (extract(epoch from d.accepted_at) * 1000)::bigint, d.body
   from deferred d where d.stream = any (p_streams) and d.retry_at <= now()
@@ -69,7 +69,7 @@ $$;
 create or replace function system_outbox(p_limit int)
 returns table (id bigint, tenant_id int, event_id text, type text, accepted_ms bigint,
                traceparent text, data jsonb)
-language sql security definer set search_path = tallyrace as $$
+language sql security definer set search_path = tallyrace, pg_temp as $$
   select o.id, o.tenant_id, o.event_id, o.type, (extract(epoch from o.accepted_at) * 1000)::bigint,
          o.traceparent, o.data
   from outbox o order by o.id limit p_limit
@@ -77,6 +77,6 @@ $$;
 
 -- Takes: ids whose events Redis has. Safe to repeat: yes.
 create or replace function system_outbox_relayed(p_ids bigint[]) returns void
-language sql security definer set search_path = tallyrace as $$
+language sql security definer set search_path = tallyrace, pg_temp as $$
   delete from outbox where id = any (p_ids)
 $$;

@@ -3,7 +3,7 @@
 
 -- Takes: nothing. Gives: the streams' counters, and what is wrong in the ledger by itself.
 create or replace function system_verify(out streams jsonb, out problems jsonb)
-language plpgsql stable security definer set search_path = tallyrace set work_mem = '128MB' as $$
+language plpgsql stable security definer set search_path = tallyrace, pg_temp set work_mem = '128MB' as $$
 begin
   select jsonb_agg(to_jsonb(s) order by s.stream) into streams from streams s;
   select coalesce(jsonb_agg(jsonb_build_object('check', p.name, 'detail', p.detail)), '[]')
@@ -18,7 +18,7 @@ end $$;
 
 -- Per stream: the counters add up to the settled offset, and equal the rows they count.
 create or replace function verify_streams() returns table (name text, detail text)
-language sql stable set search_path = tallyrace as $$
+language sql stable set search_path = tallyrace, pg_temp as $$
   with counted as (
     select s.*,
       (select count(*) from outcomes o where o.stream = s.stream and o.verdict = 1) as posted_rows,
@@ -48,7 +48,7 @@ $$;
 
 -- Every transaction sums to zero per unit.
 create or replace function verify_transactions() returns table (name text, detail text)
-language sql stable set search_path = tallyrace as $$
+language sql stable set search_path = tallyrace, pg_temp as $$
   (select 'sum', format('event %s (key %s): entries in %s sum to %s', coalesce(o.event_id, '?'),
             e.event_key, e.unit, e.total)
      from (select x.event_key, b.unit, sum(x.amount) as total
@@ -60,7 +60,7 @@ $$;
 -- Every account: entries 1..sequence without a gap, each balance after following from the one
 -- before, the last equal to the balance, and the balance not below its floor.
 create or replace function verify_accounts() returns table (name text, detail text)
-language sql stable set search_path = tallyrace as $$
+language sql stable set search_path = tallyrace, pg_temp as $$
   with chained as (
     select e.account_key, e.sequence, e.balance_after,
       e.sequence - lag(e.sequence, 1, 0::bigint) over w as step,
@@ -96,7 +96,7 @@ $$;
 
 -- Entries come from posted outcomes only.
 create or replace function verify_outcomes() returns table (name text, detail text)
-language sql stable set search_path = tallyrace as $$
+language sql stable set search_path = tallyrace, pg_temp as $$
   (select 'orphan', format('entries of event key %s have no posted outcome', e.event_key)
      from (select distinct event_key from entries) e
      where not exists (select from outcomes o where o.event_key = e.event_key and o.verdict = 1)
@@ -106,7 +106,7 @@ $$;
 -- For comparing caches. Takes: tenants and account names side by side. Gives: their balances.
 create or replace function system_balances_of(p_tenants int[], p_accounts text[])
 returns table (tenant_id int, account text, unit text, balance bigint, sequence bigint)
-language sql stable security definer set search_path = tallyrace as $$
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select b.tenant_id, b.account, b.unit, b.balance, b.sequence
   from unnest(p_tenants, p_accounts) k (tenant_id, account)
   join balances b on b.account = k.account and b.tenant_id = k.tenant_id

@@ -217,7 +217,7 @@ export class RedemptionBook {
       this.parts.scripts.redis.get(orderKey(tenant, codes[0]!, order.id)),
     );
     const held = key ? await this.get(tenant, redemptionOfKey(key)) : null;
-    if (held && held.status !== 'released' && sameOrder(request, quotes, held.record))
+    if (held && this.stillHolds(held) && sameOrder(request, quotes, held.record))
       return this.own(request, held);
     return { refused: refusalOf(verdict)!, code };
   }
@@ -232,7 +232,7 @@ export class RedemptionBook {
     const held = await this.get(tenant, redemptionOfKey(key));
     if (!held || held.status === 'released') return null;
     const code = held.record.uses.find((use) => request.codes.includes(use.code))!.code;
-    if (held.status === 'reserved' && this.now() >= held.record.expiresAt) {
+    if (!this.stillHolds(held)) {
       await this.settle(tenant, held.id, 'expired', traceparent);
       return null;
     }
@@ -262,6 +262,11 @@ export class RedemptionBook {
     if (reply.word === 'balance') balances.set(code, reply.left);
     if (reply.word === 'customer_cold')
       await warmCustomer(this.parts, tenant, code, customer, reply.moves);
+  }
+
+  /** A reservation whose time is up may still wait to be swept. */
+  private stillHolds({ status, record }: StoredRedemption): boolean {
+    return status === 'committed' || (status === 'reserved' && this.now() < record.expiresAt);
   }
 
   /** Redis's clock as far as it is known, since Redis decides what has expired. */

@@ -10,7 +10,14 @@ import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import { Problem, problem, problemBody, unavailable } from './problem.ts';
-import { queryOf, readText, refusedLength, refusedType, requestIdOf } from './request.ts';
+import {
+  bodyInTime,
+  queryOf,
+  readText,
+  refusedLength,
+  refusedType,
+  requestIdOf,
+} from './request.ts';
 import type { Recorder, RouteMeter } from './recorder.ts';
 import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
@@ -100,7 +107,7 @@ export class Guard {
       const refusal =
         refusedLength(context.headers, bodyBytesMax) ?? refusedType(context.headers, contentTypes);
       if (refusal) return refusal;
-      const text = await readText(request, bodyBytesMax);
+      const text = await bodyInTime(readText(request, bodyBytesMax));
       if (typeof text !== 'string') return text;
       const wrong = this.readBody(text, context);
       if (wrong) return wrong;

@@ -21,6 +21,10 @@ function entry(title: string, about: string): CatalogueEntry {
 /** Codes never change their meaning. Reasons of refused coupons have their own entries. */
 export const catalogue = {
   malformed_json: entry('Malformed JSON', 'The body is not JSON. Nothing was done.'),
+  request_timeout: entry(
+    'The body came too slowly',
+    'The whole body must arrive within ten seconds. Nothing was done; send it again.',
+  ),
   malformed_request: entry('Malformed request', 'A header or the query could not be understood.'),
   idempotency_key_missing: entry(
     'Idempotency-Key is required',

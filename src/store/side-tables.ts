@@ -82,6 +82,6 @@ function identityOf(item: BatchItem): object {
   };
 }
 
-function placeOf(item: BatchItem): { stream: string; stream_offset: number } {
-  return { stream: item.stream, stream_offset: item.offset };
+function placeOf(item: BatchItem): object {
+  return { stream: item.stream, stream_offset: item.offset, event_key: item.key };
 }

@@ -57,6 +57,9 @@ export function faultOf(error: unknown): WriteFault {
   if (state === '57014') return 'slow';
   if (state === '23505' && /^outcomes_/.test((error as { table_name?: string }).table_name ?? ''))
     return 'repeat';
+  // Months are made ahead; where that has failed for long, no event is to blame.
+  if (state === '23514' && /no partition of relation/.test((error as Error).message))
+    return 'infrastructure';
   // 22 data exception, 23 constraint, 54 limit exceeded: some event of the batch is the cause.
   return /^(22|23|54)/.test(state) ? 'data' : 'infrastructure';
 }

@@ -6,11 +6,17 @@ import type { Redis } from 'ioredis';
 import type { Topic } from '../../schemas/events.ts';
 import { offsetKey, streamKey, streamName } from './topology.ts';
 
-/** Takes: stream, offset counter; count, blob. Gives: the first offset. Safe to repeat: no, the
- * caller must treat a lost reply as unknown and rely on event ids. */
+/** Takes: stream, offset counter; count, blob, an offset known to be settled. Gives: the first
+ * offset, which is beyond the settled one even when Redis has forgotten that it gave that out.
+ * Safe to repeat: no, the caller must treat a lost reply as unknown and rely on event ids. */
 const APPEND = `
 local last = redis.call('INCRBY', KEYS[2], ARGV[1])
 local first = last - tonumber(ARGV[1]) + 1
+local settled = tonumber(ARGV[3])
+if first <= settled then
+  first = settled + 1
+  redis.call('SET', KEYS[2], string.format('%d', settled + tonumber(ARGV[1])))
+end
 redis.call('XADD', KEYS[1], '*', 'o', first, 'n', ARGV[1], 'b', ARGV[2])
 return first
 `;
@@ -41,6 +47,8 @@ export interface AppenderOptions {
   /** Events after which a stream entry is sent: bounds, give or take the last request's, what a
    * reader must take at once. */
   entryEventsMax: number;
+  /** The last settled offset of a stream, as far as this process has heard; 0 for not at all. */
+  settledOffset?(topic: Topic, partition: number): number;
 }
 
 export class Appender {
@@ -118,7 +126,13 @@ export class Appender {
   private async run(batch: Batch, blob: Buffer): Promise<number> {
     const { topic, partition, tuples } = batch;
     const redis = this.redis as Redis & {
-      tallyraceAppend(stream: string, offset: string, count: number, blob: Buffer): Promise<number>;
+      tallyraceAppend(
+        stream: string,
+        offset: string,
+        count: number,
+        blob: Buffer,
+        settled: number,
+      ): Promise<number>;
     };
     return Number(
       await redis.tallyraceAppend(
@@ -126,6 +140,7 @@ export class Appender {
         offsetKey(topic, partition),
         tuples.length,
         blob,
+        this.options.settledOffset?.(topic, partition) ?? 0,
       ),
     );
   }

@@ -2,6 +2,7 @@
 // Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced:
 // its epoch in Postgres is no longer the one that our writes name.
 import { topics } from '../../schemas/events.ts';
+import { within } from '../io/deadline.ts';
 import type { Log } from '../io/log.ts';
 import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';
 import { desiredOwner } from './assignment.ts';
@@ -11,6 +12,9 @@ import { PARTITIONS, parsePosition, streamName } from './topology.ts';
 export const allStreams: readonly string[] = topics.flatMap((topic) =>
   Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
 );
+
+/** A dead connection must not hold up whoever waits to learn what is still ours. */
+const RENEW_DEADLINE_MS = 10_000;
 
 export interface LeaseKeeperOptions {
   worker: string;
@@ -68,7 +72,7 @@ export class LeaseKeeper {
   }
 
   private async tick(starting: boolean): Promise<void> {
-    const view = await this.options.store.renew(starting);
+    const view = await within(this.options.store.renew(starting), RENEW_DEADLINE_MS);
     if (!view.current) {
       this.owned.clear();
       this.options.onSuperseded();

@@ -86,15 +86,17 @@ export class Upkeep {
     this.scripts = redis as Redis & Scripts;
   }
 
-  /** Rejects when Redis is away; gives how many acknowledged offsets Redis had forgotten. */
-  async tend(stream: OwnedStream): Promise<StreamHealth & { forgotten: number }> {
-    const { topic, partition, name, settled } = stream;
+  /** Redis may have forgotten offsets that the ledger has settled: it must not give them again. */
+  async raise({ topic, partition, name, settled }: OwnedStream): Promise<void> {
     const forgotten = await this.scripts.offsetRaise(offsetKey(topic, partition), settled);
     if (forgotten > 0)
-      this.log.error(
-        { stream: name, forgotten },
-        'Redis lost its tail: it gave out offsets anew that the ledger has settled',
-      );
+      this.log.error({ stream: name, forgotten }, 'Redis lost its tail: it forgot settled offsets');
+  }
+
+  /** Rejects when Redis is away. */
+  async tend(stream: OwnedStream): Promise<StreamHealth> {
+    const { topic, partition, name } = stream;
+    await this.raise(stream);
     if (stream.recovered) {
       await this.redis.set(settledKey(topic, partition), stream.announced);
       await this.redis.publish(SETTLED_CHANNEL, `${name}.${stream.announced}`);
@@ -111,8 +113,7 @@ export class Upkeep {
       name,
       length,
       oldestPendingMs: oldest === 0 ? 0 : Math.max(0, this.now() - oldest),
-      backlog: Math.max(0, last - settled),
-      forgotten,
+      backlog: Math.max(0, last - stream.settled),
     };
   }
 }
