@@ -1,14 +1,14 @@
 // T2: events into Redis, one per request and 100 per request, against the same micro-batched
 // appends behind a bare Elysia. No worker runs: this is the ingress alone.
 import { openServices } from '../test/services.ts';
-import { type Comparison, type Measurement } from './lib/rounds.ts';
-import { type Load, measureHttp, startBare, withIngress } from './lib/servers.ts';
+import type { BenchOptions, Comparison, Measurement } from './lib/rounds.ts';
+import { type Load, measureHttp, startBare, withProduct } from './lib/servers.ts';
 
 const USERS = 100_000;
 /** An answer waits for Redis to have the event on disk, so it takes many to keep the server busy. */
 const CONNECTIONS = { single: 512, batched: 64 };
 
-export function ingestBench(seconds: number): Comparison[] {
+export function ingestBench({ seconds }: BenchOptions): Comparison[] {
   return [
     comparison('ingest', 1, seconds, '>= 0.70 x limit'),
     comparison('ingest-batch', 100, seconds, '>= 300,000 events/s'),
@@ -22,17 +22,13 @@ function comparison(name: string, batch: number, seconds: number, target: string
     batch,
     connections: batch === 1 ? CONNECTIONS.single : CONNECTIONS.batched,
     seconds,
-    expectedStatus: 202,
+    expectedStatuses: [202],
   };
   return {
     name,
     target,
     unit: 'events/s',
-    subject: () =>
-      withIngress(
-        async () => {},
-        (server, stack) => measureHttp(server, load, { redis: stack.redisPid }),
-      ),
+    subject: () => withProduct({}, ({ server, watched }) => measureHttp(server, load, watched)),
     limit: () => measureBare(load),
   };
 }

@@ -6,12 +6,13 @@ import { connectPostgres } from '../src/io/postgres.ts';
 import { producerClient, redisReady } from '../src/io/redis.ts';
 import { Appender } from '../src/stream/append.ts';
 import { encodeEvent } from '../src/stream/codec.ts';
-import { PARTITIONS, partitionOf, settledKey } from '../src/stream/topology.ts';
+import { partitionOf } from '../src/stream/topology.ts';
 import { type Stack, openServices } from '../test/services.ts';
 import { buildBatches, writeBatches } from './limits/bare-ledger.ts';
-import { type Earning, earnings } from './lib/earnings.ts';
-import { treeUsageOf, usageOf } from './lib/machine.ts';
-import type { Comparison, Measurement } from './lib/rounds.ts';
+import { type Earning, earningData, earnings } from './lib/earnings.ts';
+import { watch } from './lib/machine.ts';
+import { reached } from './lib/progress.ts';
+import type { BenchOptions, Comparison, Measurement } from './lib/rounds.ts';
 
 const USERS = 100_000;
 const LEGS = 2;
@@ -19,7 +20,7 @@ const BATCH_EVENTS = 2_000;
 const WARM_UP_SHARE = 0.1;
 const EVENTS_PER_SECOND_EXPECTED = 30_000;
 
-export function ledgerBench(seconds: number): Comparison[] {
+export function ledgerBench({ seconds }: BenchOptions): Comparison[] {
   const count = Math.round(seconds * EVENTS_PER_SECOND_EXPECTED);
   const events = earnings(count, USERS, 'evt');
   return [
@@ -49,19 +50,15 @@ async function measureWorker(stack: Stack, events: readonly Earning[]): Promise<
   await fill(redis, events);
   const worker = await stack.startWorker();
   const warm = events.length * WARM_UP_SHARE;
-  const { atMs: startMs, settled: before } = await reached(redis, warm);
-  const used = { worker: usageOf(worker.pid), postgres: treeUsageOf(stack.postgresPid) };
-  const { atMs: endMs, settled } = await reached(redis, events.length);
+  const { atMs: startMs, settled: before } = await reached(redis, 'events', warm);
+  const used = watch({ worker: worker.pid, postgres: stack.postgresPid });
+  const { atMs: endMs, settled } = await reached(redis, 'events', events.length);
   const seconds = (endMs - startMs) / 1000;
-  const after = { worker: usageOf(worker.pid), postgres: treeUsageOf(stack.postgresPid) };
+  const usage = used(seconds);
   redis.disconnect();
   return {
     perSecond: ((settled - before) * LEGS) / seconds,
-    cores: {
-      worker: (after.worker.cpuSeconds - used.worker.cpuSeconds) / seconds,
-      postgres: (after.postgres.cpuSeconds - used.postgres.cpuSeconds) / seconds,
-    },
-    rssMb: { worker: after.worker.rssMb },
+    ...usage,
     doubts: await doubtsOf(stack, events.length),
   };
 }
@@ -76,31 +73,12 @@ async function fill(redis: Redis, events: readonly Earning[]): Promise<void> {
 const FILL_EVENTS = 10_000;
 
 function appendAll(appender: Appender, events: readonly Earning[]): Promise<number>[] {
-  return events.map(({ id, user, amount }) => {
-    const data = {
-      user_id: user,
-      kind: 'video_completed',
-      amount: { amount, currency: 'USD' },
-      reference: 'video_9',
-    };
+  return events.map((earning) => {
+    const { id } = earning;
+    const data = earningData(earning);
     const tuple = encodeEvent(EarningCredited, { tenant: 1, id, acceptedAt: Date.now(), data });
     return appender.append('events', partitionOf(1, EarningCredited.orderKey(data)), tuple);
   });
-}
-
-const STALLED_MS = 60_000;
-
-async function reached(redis: Redis, count: number): Promise<{ atMs: number; settled: number }> {
-  const keys = Array.from({ length: PARTITIONS }, (_, partition) =>
-    settledKey('events', partition),
-  );
-  for (const startMs = performance.now(); ; await Bun.sleep(5)) {
-    const values = await redis.mget(...keys);
-    const settled = values.reduce((sum, value) => sum + Number(value ?? 0), 0);
-    const atMs = performance.now();
-    if (settled >= count) return { atMs, settled };
-    if (atMs - startMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
-  }
 }
 
 async function doubtsOf(stack: Stack, expected: number): Promise<string[]> {
@@ -119,16 +97,12 @@ async function measureBareSql(stack: Stack, events: readonly Earning[]): Promise
   try {
     const warm = Math.ceil(batches.length * WARM_UP_SHARE);
     await writeBatches(sql, batches.slice(0, warm));
-    const used = treeUsageOf(stack.postgresPid);
+    const used = watch({ postgres: stack.postgresPid });
     const startMs = performance.now();
     await writeBatches(sql, batches.slice(warm));
     const seconds = (performance.now() - startMs) / 1000;
-    const after = treeUsageOf(stack.postgresPid);
-    return {
-      perSecond: ((batches.length - warm) * BATCH_EVENTS * LEGS) / seconds,
-      cores: { postgres: (after.cpuSeconds - used.cpuSeconds) / seconds },
-      rssMb: {},
-    };
+    const perSecond = ((batches.length - warm) * BATCH_EVENTS * LEGS) / seconds;
+    return { perSecond, ...used(seconds) };
   } finally {
     await sql.end();
   }

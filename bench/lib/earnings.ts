@@ -18,3 +18,12 @@ export function earnings(count: number, users: number, run: string): Earning[] {
     amount: n % DEBIT_EVERY === DEBIT_EVERY - 1 ? -1 : 125,
   }));
 }
+
+export function earningData({ user, amount }: Earning) {
+  return {
+    user_id: user,
+    kind: 'video_completed',
+    amount: { amount, currency: 'USD' },
+    reference: 'video_9',
+  };
+}

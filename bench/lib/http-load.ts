@@ -25,15 +25,16 @@ export interface LoadResult extends Percentiles {
   unsent: number;
 }
 
-/** Makes the bytes of the n-th request. */
-export type RequestMaker = (n: number) => Buffer | string;
+/** Makes the bytes of the n-th request; `answer` is what the connection was answered last. */
+export type RequestMaker = (n: number, answer: string) => Buffer | string;
 
 interface Connection {
   intendedMs: number;
   busy: boolean;
   /** Bytes of the answer that are still to come, or -1 while its head is incomplete. */
   missing: number;
-  head: string;
+  /** Head and body, until the next request. */
+  answer: string;
 }
 
 type LoadSocket = Socket<Connection>;
@@ -67,17 +68,16 @@ export class HttpLoad {
     const startMs = performance.now();
     await Bun.sleep(plan.seconds * 1000);
     this.measuring = false;
-    const seconds = (performance.now() - startMs) / 1000;
+    const endMs = performance.now();
     this.stopping = true;
     if (timer) clearInterval(timer);
     await this.finish();
-    return this.result(seconds);
+    return this.result((endMs - startMs) / 1000, Math.max(0, endMs - this.dueMs));
   }
 
-  private result(seconds: number): LoadResult {
+  private result(seconds: number, behindMs: number): LoadResult {
     const { rate } = this.plan;
     const requests = this.histogram.total;
-    const behindMs = rate === null ? 0 : Math.max(0, performance.now() - this.dueMs);
     return {
       requests,
       seconds,
@@ -99,7 +99,7 @@ export class HttpLoad {
     return Bun.connect<Connection>({
       hostname: this.plan.host,
       port: this.plan.port,
-      data: { intendedMs: 0, busy: false, missing: -1, head: '' },
+      data: { intendedMs: 0, busy: false, missing: -1, answer: '' },
       socket: {
         data: (socket, chunk) => this.receive(socket, chunk),
         close: (socket) => this.lost(socket, new Error('the server closed a connection')),
@@ -129,36 +129,36 @@ export class HttpLoad {
     socket.data.intendedMs = intendedMs;
     socket.data.busy = true;
     this.inFlight++;
-    const request = this.makeRequest(this.sent++);
+    const request = this.makeRequest(this.sent++, socket.data.answer);
+    socket.data.answer = '';
+    socket.data.missing = -1;
     if (socket.write(request) < request.length)
       this.lost(socket, new Error('the server stopped reading'));
   }
 
   private receive(socket: LoadSocket, chunk: Buffer): void {
     const { data } = socket;
+    data.answer += chunk.toString('latin1');
     if (data.missing >= 0) data.missing -= chunk.length;
-    else this.receiveHead(data, chunk);
+    else this.receiveHead(data);
     if (data.missing === 0) this.complete(socket);
   }
 
-  private receiveHead(data: Connection, chunk: Buffer): void {
-    data.head += chunk.toString('latin1');
-    const end = data.head.indexOf('\r\n\r\n');
+  private receiveHead(data: Connection): void {
+    const end = data.answer.indexOf('\r\n\r\n');
     if (end < 0) return;
-    const length = /\r\ncontent-length: *(\d+)/i.exec(data.head);
-    if (!length) throw new Error(`an answer without Content-Length: ${data.head.slice(0, 200)}`);
-    data.missing = end + 4 + Number(length[1]) - data.head.length;
+    const length = /\r\ncontent-length: *(\d+)/i.exec(data.answer);
+    if (!length) throw new Error(`an answer without Content-Length: ${data.answer.slice(0, 200)}`);
+    data.missing = end + 4 + Number(length[1]) - data.answer.length;
   }
 
   private complete(socket: LoadSocket): void {
     const { data } = socket;
     if (this.measuring) {
       this.histogram.record(performance.now() - data.intendedMs);
-      const status = Number(data.head.slice(9, 12));
+      const status = Number(data.answer.slice(9, 12));
       this.statuses[status] = (this.statuses[status] ?? 0) + 1;
     }
-    data.missing = -1;
-    data.head = '';
     data.busy = false;
     this.inFlight--;
     if (this.stopping) return;

@@ -70,3 +70,19 @@ export function treeUsageOf(pid: number): Usage {
       usageOf(pid),
     );
 }
+
+/** Gives a function that says what the processes, by name and pid, have used since, in cores. */
+export function watch(pids: Record<string, number>) {
+  const usages = (): [string, Usage][] =>
+    Object.entries(pids).map(([name, pid]) => [name, treeUsageOf(pid)]);
+  const before = Object.fromEntries(usages());
+  return (seconds: number) => {
+    const cores: Record<string, number> = {};
+    const rssMb: Record<string, number> = {};
+    for (const [name, usage] of usages()) {
+      cores[name] = (usage.cpuSeconds - before[name]!.cpuSeconds) / seconds;
+      rssMb[name] = usage.rssMb;
+    }
+    return { cores, rssMb };
+  };
+}

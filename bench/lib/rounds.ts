@@ -1,5 +1,6 @@
 // Subject and limit take turns in one run, since a shared machine is not the same from one minute
-// to the next; the ratio is made of the medians of the rounds.
+// to the next; the ratio is made of the medians of the rounds. A bench whose target is a time has
+// no limit beside it.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Machine, describeMachine } from './machine.ts';
@@ -12,6 +13,8 @@ export interface Measurement {
   /** CPU seconds used per second of wall clock, by name of process. */
   cores: Record<string, number>;
   rssMb: Record<string, number>;
+  /** Of one encoded event, where the bench is about encoding. */
+  bytesEach?: number;
   /** Anything that makes the figure doubtful, such as answers other than expected. */
   doubts?: string[];
 }
@@ -21,9 +24,16 @@ export interface Comparison {
   target: string;
   unit: string;
   subject: () => Promise<Measurement>;
-  limit: () => Promise<Measurement>;
+  limit?: () => Promise<Measurement>;
+  /** Which figure the bench is about; the round in the middle is found by it. */
+  figure?: 'perSecond' | 'p99Ms';
   /** At most so many, for a bench that takes long and tells the same each time. */
   rounds?: number;
+}
+
+export interface Round {
+  subject: Measurement;
+  limit: Measurement | null;
 }
 
 export interface Report {
@@ -31,31 +41,60 @@ export interface Report {
   target: string;
   unit: string;
   machine: Machine;
-  rounds: number;
+  rounds: Round[];
   subject: Measurement;
-  limit: Measurement;
-  ratio: number;
+  limit: Measurement | null;
+  ratio: number | null;
+}
+
+/** What the command line asks of every bench; each takes what concerns it. */
+export interface BenchOptions {
+  seconds: number;
+  /** Events per second of an open loop. */
+  rate: number;
+  /** Events in one request of an open loop. */
+  batch: number;
 }
 
 export const ROUNDS = 3;
 
 export async function compare(comparison: Comparison, rounds: number): Promise<Report> {
-  const subjects: Measurement[] = [];
-  const limits: Measurement[] = [];
-  for (let round = 0; round < rounds; round++) {
-    limits.push(await comparison.limit());
-    subjects.push(await comparison.subject());
+  const measured: Round[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    if (comparison.limit) showProgress(`round ${round} of ${rounds}: the limit`);
+    const limit = (await comparison.limit?.()) ?? null;
+    showProgress(`round ${round} of ${rounds}: the product`);
+    measured.push({ limit, subject: await comparison.subject() });
   }
-  const subject = medianOf(subjects);
-  const limit = medianOf(limits);
-  const { name, target, unit } = comparison;
-  const ratio = subject.perSecond / limit.perSecond;
-  return { name, target, unit, machine: describeMachine(), rounds, subject, limit, ratio };
+  showProgress('');
+  const { name, target, unit, figure = 'perSecond' } = comparison;
+  const limits = measured.flatMap(({ limit }) => limit ?? []);
+  const subject = medianOf(
+    measured.map((round) => round.subject),
+    figure,
+  );
+  const limit = limits.length > 0 ? medianOf(limits, figure) : null;
+  const ratio = limit && subject.perSecond / limit.perSecond;
+  return {
+    name,
+    target,
+    unit,
+    machine: describeMachine(),
+    rounds: measured,
+    subject,
+    limit,
+    ratio,
+  };
+}
+
+/** One line that is written over, where somebody watches. */
+function showProgress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
 /** The round in the middle, whole: its percentiles and its rate belong together. */
-function medianOf(measurements: Measurement[]): Measurement {
-  const sorted = measurements.toSorted((a, b) => a.perSecond - b.perSecond);
+function medianOf(measurements: Measurement[], figure: 'perSecond' | 'p99Ms'): Measurement {
+  const sorted = measurements.toSorted((a, b) => a[figure]! - b[figure]!);
   const doubts = measurements.flatMap((measurement) => measurement.doubts ?? []);
   return { ...sorted[Math.floor(sorted.length / 2)]!, doubts };
 }
@@ -63,8 +102,9 @@ function medianOf(measurements: Measurement[]): Measurement {
 export function printReport({ name, target, unit, machine, rounds, ...report }: Report): void {
   console.log(`\n${name}  (target: ${target})`);
   printMeasurement('subject', unit, report.subject);
-  printMeasurement('limit', unit, report.limit);
-  console.log(`  ratio    ${report.ratio.toFixed(2)}   medians of ${rounds} rounds`);
+  if (report.limit) printMeasurement('limit', unit, report.limit);
+  const ratio = report.ratio === null ? '' : `ratio ${report.ratio.toFixed(2)}, `;
+  console.log(`           ${ratio}medians of ${rounds.length} rounds`);
   console.log(
     `  machine  ${machine.cpu}, ${machine.cores} cores, ${machine.memoryMb} MB, ` +
       `Bun ${machine.bun}, commit ${machine.commit}`,
@@ -76,7 +116,8 @@ function printMeasurement(label: string, unit: string, measured: Measurement): v
   const { p50Ms, p95Ms, p99Ms } = measured;
   const latency = p50Ms === undefined ? '' : `p50 ${ms(p50Ms)}  p95 ${ms(p95Ms)}  p99 ${ms(p99Ms)}`;
   const cores = pairs(measured.cores, 2, 'cores');
-  console.log(`  ${label.padEnd(8)} ${rate.padEnd(22)} ${latency}`);
+  const bytes = measured.bytesEach ? `${measured.bytesEach.toFixed(0)} bytes each` : '';
+  console.log(`  ${label.padEnd(8)} ${rate.padEnd(22)} ${latency}${bytes}`);
   console.log(`           ${cores}; ${pairs(measured.rssMb, 0, 'MB')}`);
   for (const doubt of measured.doubts ?? []) console.log(`           doubtful: ${doubt}`);
 }

@@ -2,11 +2,12 @@
 import { join } from 'node:path';
 import { type Stack, openServices } from '../../test/services.ts';
 import { type GeneratorResult, generate } from './generator.ts';
-import { usageOf } from './machine.ts';
+import { watch } from './machine.ts';
 import type { Measurement } from './rounds.ts';
 import type { WorkloadSpec } from './workloads.ts';
 
 const WARM_UP_SECONDS = 1;
+const UNSENT_SHARE_MAX = 0.01;
 
 export interface LoadedServer {
   pid: number;
@@ -20,7 +21,9 @@ export interface Load {
   batch: number;
   connections: number;
   seconds: number;
-  expectedStatus: number;
+  /** Requests per second of an open loop; left out for a closed one. */
+  rate?: number;
+  expectedStatuses: readonly number[];
 }
 
 let runs = 0;
@@ -33,37 +36,35 @@ export async function measureHttp(
 ): Promise<Measurement> {
   const { hostname, port } = new URL(server.url);
   const target = { host: hostname, port: Number(port) };
-  const { name, keys, batch, connections, seconds } = load;
+  const { name, keys, batch, connections, seconds, rate = null } = load;
   const apiKey = server.apiKey ? { apiKey: server.apiKey } : {};
-  const pids: Record<string, number> = { server: server.pid, ...watched };
-  const before = usages(pids);
+  const used = watch({ server: server.pid, ...watched });
   const result = await generate({
     connections,
     seconds,
     warmUpSeconds: WARM_UP_SECONDS,
-    rate: null,
+    rate,
     workload: { name, target: { ...target, ...apiKey }, keys, batch, run: `run${runs++}` },
   });
-  const after = usages(pids);
-  const cores: Record<string, number> = { generator: result.cpuSeconds / result.wallSeconds };
-  const rssMb: Record<string, number> = {};
-  for (const pid of Object.keys(pids)) {
-    cores[pid] = (after[pid]!.cpuSeconds - before[pid]!.cpuSeconds) / result.wallSeconds;
-    rssMb[pid] = after[pid]!.rssMb;
-  }
+  const { cores, rssMb } = used(result.wallSeconds);
   const { p50Ms, p95Ms, p99Ms } = result;
-  const perSecond = result.perSecond * batch;
-  return { perSecond, p50Ms, p95Ms, p99Ms, cores, rssMb, doubts: doubtsOf(result, load) };
+  return {
+    perSecond: result.perSecond * batch,
+    ...{ p50Ms, p95Ms, p99Ms },
+    cores: { generator: result.cpuSeconds / result.wallSeconds, ...cores },
+    rssMb,
+    doubts: doubtsOf(result, load),
+  };
 }
 
-function usages(pids: Record<string, number>) {
-  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, usageOf(pid)]));
-}
-
-function doubtsOf({ statuses }: GeneratorResult, { expectedStatus }: Load): string[] {
-  return Object.entries(statuses)
-    .filter(([status]) => Number(status) !== expectedStatus)
+function doubtsOf(result: GeneratorResult, { expectedStatuses }: Load): string[] {
+  const { statuses, unsent, requests } = result;
+  const doubts = Object.entries(statuses)
+    .filter(([status]) => !expectedStatuses.includes(Number(status)))
     .map(([status, count]) => `${count} answers with status ${status}`);
+  // What became due in the last tick of the generator's clock is no sign of a stall.
+  const stalled = unsent > requests * UNSENT_SHARE_MAX;
+  return stalled ? [...doubts, `${unsent} requests were due and not sent`] : doubts;
 }
 
 /** A bare server from bench/limits: prints its port when it listens. */
@@ -85,17 +86,34 @@ export async function startBare(file: string, ...args: string[]) {
   };
 }
 
-/** The product with one ingress, with what `prepare` puts in beforehand. */
-export async function withIngress<Result>(
-  prepare: (stack: Stack, tenantId: number) => Promise<void>,
-  measure: (server: LoadedServer, stack: Stack) => Promise<Result>,
+export interface Product {
+  server: LoadedServer;
+  stack: Stack;
+  tenant: number;
+  /** Pids by name of everything but the ingress. */
+  watched: Record<string, number>;
+}
+
+export interface Setup {
+  /** Puts in beforehand what the processes shall find. */
+  prepare?: (stack: Stack, tenant: number) => Promise<void>;
+  worker?: boolean;
+}
+
+/** The product with one ingress, and a worker where it is asked for. */
+export async function withProduct<Result>(
+  { prepare, worker = false }: Setup,
+  measure: (product: Product) => Promise<Result>,
 ): Promise<Result> {
   const stack = await openServices('bench');
   try {
     const tenant = await stack.createTenant('bench');
-    await prepare(stack, tenant.id);
+    await prepare?.(stack, tenant.id);
     const ingress = await stack.startIngress({ NODE_ENV: 'production' });
-    return await measure({ pid: ingress.pid, url: ingress.url, apiKey: tenant.key }, stack);
+    const watched: Record<string, number> = { redis: stack.redisPid, postgres: stack.postgresPid };
+    if (worker) watched['worker'] = (await stack.startWorker({ NODE_ENV: 'production' })).pid;
+    const server = { pid: ingress.pid, url: ingress.url, apiKey: tenant.key };
+    return await measure({ server, stack, tenant: tenant.id, watched });
   } finally {
     await stack.close();
   }

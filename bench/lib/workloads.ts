@@ -10,7 +10,7 @@ export interface Target {
 }
 
 export interface WorkloadSpec {
-  name: 'validate' | 'ingest';
+  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'game';
   target: Target;
   /** Codes or accounts to spread over. */
   keys: number;
@@ -21,8 +21,16 @@ export interface WorkloadSpec {
 }
 
 export function requestMaker(spec: WorkloadSpec): RequestMaker {
-  return spec.name === 'validate' ? validations(spec) : ingests(spec);
+  return makers[spec.name](spec);
 }
+
+const makers: Record<WorkloadSpec['name'], (spec: WorkloadSpec) => RequestMaker> = {
+  validate: validations,
+  ingest: ingests,
+  redeem: (spec) => redemptions(spec, true),
+  'reserve-commit': reservationsAndCommits,
+  game: games,
+};
 
 export function couponCode(n: number): string {
   return `CODE${String(n).padStart(7, '0')}`;
@@ -33,12 +41,12 @@ function spread(n: number, keys: number): number {
   return (n * 7_919) % keys;
 }
 
-function post(path: string, target: Target): (body: string) => string {
+function post(path: string, target: Target): (body: string, headers?: string) => string {
   const authorization = target.apiKey ? `Authorization: Bearer ${target.apiKey}\r\n` : '';
   const head =
     `POST ${path} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\n${authorization}` +
     'Content-Type: application/json\r\nContent-Length: ';
-  return (body) => `${head}${body.length}\r\n\r\n${body}`;
+  return (body, headers = '') => `${head}${body.length}\r\n${headers}\r\n${body}`;
 }
 
 function validations({ target, keys }: WorkloadSpec): RequestMaker {
@@ -61,4 +69,34 @@ function ingests({ target, keys, batch, run }: WorkloadSpec): RequestMaker {
     const events = Array.from({ length: batch }, (_, index) => event(n * batch + index));
     return request(`[${events.join(',')}]`);
   };
+}
+
+function redemptions({ target, keys, run }: WorkloadSpec, commit: boolean): RequestMaker {
+  const request = post('/v1/redemptions', target);
+  return (n) =>
+    request(
+      `{"code":"${couponCode(spread(n, keys))}","customer_id":"c_${n}","commit":${commit},` +
+        `"order":{"id":"${run}-${n}","total":{"amount":5000,"currency":"USD"}}}`,
+      `Idempotency-Key: ${run}-${n}\r\n`,
+    );
+}
+
+/** Each connection commits what it has just reserved. */
+function reservationsAndCommits(spec: WorkloadSpec): RequestMaker {
+  const reserve = redemptions(spec, false);
+  return (n, answer) => {
+    const reserved = /"id":"(rdm_[\w-]+)","status":"reserved"/.exec(answer);
+    if (!reserved) return reserve(n, answer);
+    return post(`/v1/redemptions/${reserved[1]}/commit`, spec.target)('');
+  };
+}
+
+function games({ target, run }: WorkloadSpec): RequestMaker {
+  const request = post('/v1/events', target);
+  return (n) =>
+    request(
+      `{"id":"${run}-${n}","type":"game.completed","data":{"game_id":"${run}-${n}",` +
+        '"profit":{"amount":1234567,"currency":"USD"},"completed_at":"2026-01-31T12:00:00Z"}}',
+      'Prefer: wait=ledger; timeout=5000\r\n',
+    );
 }

@@ -64,6 +64,18 @@ describe('the generator', () => {
     expect(result.statuses[409]! / result.requests).toBeCloseTo(0.1, 1);
   });
 
+  test('shows each connection what it was answered, so that a request can follow from it', async () => {
+    let followed = 0;
+    const ask = (n: number, answer: string): string => {
+      if (answer.endsWith('{"body":"first"}')) followed++;
+      const body = answer.endsWith('{"body":"first"}') ? 'second' : 'first';
+      return `POST /?n=${n} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    };
+    const result = await new HttpLoad({ ...plan, seconds: 0.2, rate: null }, ask).run();
+    expect(followed).toBeGreaterThan(10);
+    expect(followed / result.requests).toBeCloseTo(0.5, 1);
+  });
+
   test('keeps its timetable in an open loop', async () => {
     const result = await new HttpLoad({ ...plan, seconds: 1, rate: 300 }, request).run();
     expect(result.requests).toBeWithin(250, 351);

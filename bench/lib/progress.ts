@@ -1,0 +1,33 @@
+// How far the ledger has come with a topic, as its workers announce it.
+import type { Redis } from 'ioredis';
+import type { Topic } from '../../schemas/events.ts';
+import { PARTITIONS, offsetKey, settledKey } from '../../src/stream/topology.ts';
+
+const STALLED_MS = 60_000;
+
+/** Waits until so many events are settled. */
+export async function reached(
+  redis: Redis,
+  topic: Topic,
+  count: number,
+): Promise<{ atMs: number; settled: number }> {
+  for (const startMs = performance.now(); ; await Bun.sleep(5)) {
+    const settled = await sumOver(redis, (partition) => settledKey(topic, partition));
+    const atMs = performance.now();
+    if (settled >= count) return { atMs, settled };
+    if (atMs - startMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
+  }
+}
+
+/** Waits until everything appended so far is settled; gives how much that is. */
+export async function allSettled(redis: Redis, topic: Topic): Promise<number> {
+  const appended = await sumOver(redis, (partition) => offsetKey(topic, partition));
+  await reached(redis, topic, appended);
+  return appended;
+}
+
+async function sumOver(redis: Redis, keyOf: (partition: number) => string): Promise<number> {
+  const keys = Array.from({ length: PARTITIONS }, (_, partition) => keyOf(partition));
+  const values = await redis.mget(...keys);
+  return values.reduce((sum, value) => sum + Number(value ?? 0), 0);
+}
