@@ -3,7 +3,8 @@
 
 -- Takes: nothing. Gives: the streams' counters, and what is wrong in the ledger by itself.
 create or replace function system_verify(out streams jsonb, out problems jsonb)
-language plpgsql stable security definer set search_path = tallyrace, pg_temp set work_mem = '128MB' as $$
+language plpgsql stable security definer set search_path = tallyrace, pg_temp
+set work_mem = '128MB' as $$
 begin
   select jsonb_agg(to_jsonb(s) order by s.stream) into streams from streams s;
   select coalesce(jsonb_agg(jsonb_build_object('check', p.name, 'detail', p.detail)), '[]')

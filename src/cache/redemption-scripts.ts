@@ -2,6 +2,7 @@
 // into a union; a Redis that does not answer is AppendRefused, since it may have appended.
 import type { Redis } from 'ioredis';
 import type { RefusalReason } from '../../schemas/coupons.ts';
+import { type Argument, sendTogether } from '../io/one-write.ts';
 import { AppendRefused } from '../stream/append.ts';
 import adopt from './lua/adopt.lua' with { type: 'text' };
 import due from './lua/due.lua' with { type: 'text' };
@@ -13,20 +14,11 @@ import settle from './lua/settle.lua' with { type: 'text' };
 
 const scripts = { reserve, settle, due, adopt, seedCoupon, seedCustomer, seedRedemption } as const;
 type Script = keyof typeof scripts;
-type Argument = string | number | Buffer;
 
 /** Names of the commands that ioredis makes of the scripts. */
 const commandOf = Object.fromEntries(
   Object.keys(scripts).map((name) => [name, `coupon${name[0]!.toUpperCase()}${name.slice(1)}`]),
 ) as Record<Script, string>;
-
-interface Call {
-  name: Script;
-  keys: readonly string[];
-  args: readonly Argument[];
-  resolve(reply: unknown): void;
-  reject(error: unknown): void;
-}
 
 /** `index` counts codes from 0. */
 export type ReserveReply =
@@ -45,8 +37,6 @@ export type SettleReply =
   | { word: 'cold'; index: number };
 
 export class RedemptionScripts {
-  private readonly waiting: Call[] = [];
-
   constructor(readonly redis: Redis) {
     for (const name of Object.keys(scripts) as Script[])
       redis.defineCommand(commandOf[name], { lua: scripts[name] });
@@ -109,29 +99,9 @@ export class RedemptionScripts {
     return Number(await this.run(name, keys, args)) === 1;
   }
 
-  /** What one turn of the loop asks for is one write to the socket. */
   private run(name: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    if (this.waiting.push({ name, keys, args, resolve, reject }) === 1)
-      setImmediate(() => void this.send(this.waiting.splice(0)));
-    return orAppendRefused(promise);
-  }
-
-  private async send(calls: readonly Call[]): Promise<void> {
-    const pipeline = this.redis.pipeline();
-    const commands = pipeline as unknown as Record<string, (...args: Argument[]) => unknown>;
-    for (const { name, keys, args } of calls)
-      commands[commandOf[name]]!(keys.length, ...keys, ...args);
-    try {
-      const replies = (await pipeline.exec()) ?? [];
-      calls.forEach(({ resolve, reject }, index) => {
-        const [error, reply] = replies[index]!;
-        if (error) reject(error);
-        else resolve(reply);
-      });
-    } catch (error) {
-      for (const { reject } of calls) reject(error);
-    }
+    const all = [keys.length, ...keys, ...args];
+    return orAppendRefused(sendTogether(this.redis, commandOf[name], all));
   }
 }
 

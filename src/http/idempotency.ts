@@ -2,6 +2,7 @@
 // Success and refusal (409) are answers; what a retry may change (5xx, 429, wrong shape) is not.
 // Invariant: of several requests with one key at once, at most one runs.
 import type { Redis } from 'ioredis';
+import { sendTogether } from '../io/one-write.ts';
 import { type Problem, problem } from './problem.ts';
 import { Answer, type Outcome } from './route.ts';
 
@@ -46,18 +47,10 @@ export interface Claim {
   fingerprint: string;
 }
 
-type Scripted = Redis & {
-  idempotencyClaim(slot: string, claim: string, ttlMs: number): Promise<string | null>;
-  idempotencySettle(slot: string, claim: string, answer: string, ttlS: number): Promise<number>;
-};
-
 export class Idempotency {
-  private readonly redis: Scripted;
-
-  constructor(redis: Redis) {
+  constructor(private readonly redis: Redis) {
     redis.defineCommand('idempotencyClaim', { numberOfKeys: 1, lua: CLAIM });
     redis.defineCommand('idempotencySettle', { numberOfKeys: 1, lua: SETTLE });
-    this.redis = redis as Scripted;
   }
 
   /** A claim to be settled; or what to answer instead of running. */
@@ -69,8 +62,8 @@ export class Idempotency {
   ): Promise<Claim | Outcome> {
     const slot = `idempotency:${tenant}:${route}:${Bun.SHA256.hash(key, 'hex')}`;
     const text = JSON.stringify({ fingerprint, claim: crypto.randomUUID() });
-    const held = await this.redis.idempotencyClaim(slot, text, RUNNING_MS);
-    if (held === null) return { slot, text, fingerprint };
+    const held = await sendTogether(this.redis, 'idempotencyClaim', [slot, text, RUNNING_MS]);
+    if (typeof held !== 'string') return { slot, text, fingerprint };
     const stored = JSON.parse(held) as Stored;
     if (stored.fingerprint !== fingerprint)
       return problem(422, 'idempotency_key_reused', 'The first request had another body.');
@@ -85,7 +78,8 @@ export class Idempotency {
   async settle(claim: Claim, outcome: Outcome | null): Promise<void> {
     const answer = outcome === null ? undefined : answerToKeep(outcome);
     const text = answer ? JSON.stringify({ fingerprint: claim.fingerprint, answer }) : '';
-    await this.redis.idempotencySettle(claim.slot, claim.text, text, REPLAY_S);
+    const args = [claim.slot, claim.text, text, REPLAY_S];
+    await sendTogether(this.redis, 'idempotencySettle', args);
   }
 }
 

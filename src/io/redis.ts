@@ -1,6 +1,9 @@
 // Redis clients by role. The defaults of ioredis resend commands after a reconnect, which would
 // append an event twice or hang a caller, so every role states its own behaviour.
 import { Redis, type RedisOptions } from 'ioredis';
+import { completeTracing } from './tracing.ts';
+
+completeTracing();
 
 const base = {
   protocol: 2,

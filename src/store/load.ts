@@ -5,7 +5,7 @@
 import { type Sql } from '../io/postgres.ts';
 import type { BatchItem, KnownOutcome } from '../ledger/batch.ts';
 import type { Reads, Rule, StoredDocument } from '../ledger/decision.ts';
-import { BatchState } from '../ledger/state.ts';
+import { type AccountSlot, BatchState } from '../ledger/state.ts';
 import { numberArray, textArray } from './columns.ts';
 
 export interface LoadedBatch {
@@ -22,6 +22,8 @@ export interface LoadRequest {
   probe: boolean;
   /** Whether the item's offset is settled already: a redelivery, or a number given out twice. */
   isSettled: (item: BatchItem) => boolean;
+  /** Accounts to load beside those that rules read. */
+  accounts?: readonly AccountSlot[];
 }
 
 interface DocumentCache {
@@ -47,7 +49,7 @@ export class BatchLoader {
     private readonly rules: ReadonlyMap<string, Rule>,
   ) {}
 
-  async load({ items, probe, isSettled }: LoadRequest): Promise<LoadedBatch> {
+  async load({ items, probe, isSettled, accounts = [] }: LoadRequest): Promise<LoadedBatch> {
     const state = new BatchState();
     const readsOf = this.readsOf(items);
     const suspects: string[] = [];
@@ -60,6 +62,7 @@ export class BatchLoader {
     const slots = [...readsOf].flatMap(([item, reads]) =>
       (reads.accounts ?? []).map((ref) => state.slot(item.event.tenant, ref.account, ref.unit)),
     );
+    for (const { tenant, account, unit } of accounts) slots.push(state.slot(tenant, account, unit));
     const kinds = documentKinds(readsOf);
     if (suspects.length + slots.length + kinds.length === 0)
       return { state, readsOf, known: new Map(), elsewhere: new Set() };

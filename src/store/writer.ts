@@ -24,7 +24,8 @@ export interface WrittenBalance {
 }
 
 /** Why a write did not happen, as far as the runner treats reasons differently. */
-export type WriteFault = 'fenced' | 'repeat' | 'floor' | 'data' | 'slow' | 'infrastructure';
+export type WriteFault =
+  'fenced' | 'repeat' | 'floor' | 'range' | 'data' | 'slow' | 'infrastructure';
 
 export async function writeBatch(
   sql: Sql,
@@ -53,6 +54,7 @@ export function faultOf(error: unknown): WriteFault {
   if (state === undefined) return 'infrastructure';
   if (state === 'TR001') return 'fenced';
   if (state === 'TR003') return 'floor';
+  if (state === '23514' && constraintOf(error) === 'balance_in_range') return 'range';
   // Statement timeout: the same batch would take as long again.
   if (state === '57014') return 'slow';
   if (state === '23505' && /^outcomes_/.test((error as { table_name?: string }).table_name ?? ''))
@@ -62,6 +64,10 @@ export function faultOf(error: unknown): WriteFault {
     return 'infrastructure';
   // 22 data exception, 23 constraint, 54 limit exceeded: some event of the batch is the cause.
   return /^(22|23|54)/.test(state) ? 'data' : 'infrastructure';
+}
+
+function constraintOf(error: unknown): string | undefined {
+  return (error as { constraint_name?: string }).constraint_name;
 }
 
 const casts = [

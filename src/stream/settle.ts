@@ -43,19 +43,23 @@ export interface SettlerOptions {
 const BACKOFF = { baseMs: 50, maxMs: 5_000 };
 /** Floors and repeats are met with fresh state; so often in a row only by a bug. */
 const RELOADS_MAX = 20;
+/** Guess: what one batch met, those after it will meet too. */
+const CAREFUL_BATCHES = 50;
 
 /** Thrown out of a settle that must end unfinished; the entries stay pending in Redis. */
 export class SettleStopped extends Error {}
 
 export class Settler {
-  /** Batches that still ask for known outcomes, after one met a repeat; guess: repeats come in runs. */
+  /** Batches that still ask for known outcomes, after one met a repeat. */
   private suspicious = 0;
+  /** Batches that still load every account they touch, after one would have left the range. */
+  private exact = 0;
 
   constructor(private readonly options: SettlerOptions) {}
 
-  /** Whether a batch met a repeat lately, so that outcomes are asked for. */
+  /** Whether a batch met a repeat or a range lately, so that more is asked for than is usual. */
   get isSuspicious(): boolean {
-    return this.suspicious > 0;
+    return this.suspicious > 0 || this.exact > 0;
   }
 
   async settle(
@@ -77,8 +81,9 @@ export class Settler {
         const tooLarge = fault === 'slow' && items.length > 1;
         if (fault === 'data' || tooLarge || reloads > RELOADS_MAX)
           return await this.bisect(items, streams, error);
-        if (fault === 'repeat') this.suspicious = 50;
-        if (fault === 'repeat' || fault === 'floor') {
+        if (fault === 'repeat') this.suspicious = CAREFUL_BATCHES;
+        if (fault === 'range') this.exact = CAREFUL_BATCHES;
+        if (fault === 'repeat' || fault === 'floor' || fault === 'range') {
           reloads++;
           continue;
         }
@@ -102,22 +107,30 @@ export class Settler {
       item.attempts === 0 && item.offset <= streams.get(item.stream)!.settled;
     const suspicious = this.suspicious > 0;
     if (suspicious) this.suspicious--;
-    const loaded = await this.options.store.load({ items, probe: probe || suspicious, isSettled });
+    const request = { items, probe: probe || suspicious, isSettled };
+    const loaded = await this.load(request);
     const done = (item: BatchItem): boolean =>
       isSettled(item) && (loaded.known.has(item.key) || loaded.elsewhere.has(item.key));
     const open = items.filter((item) => !done(item));
-    const plan = planBatch({
-      items: open,
-      readsOf: loaded.readsOf,
-      known: loaded.known,
-      rules: this.options.rules,
-      state: loaded.state,
-      deferralsMax: this.options.deferralsMax,
-    });
+    const plan = this.plan(open, loaded);
     const steps = stepsOf(open, streams, isSettled, ({ settled }) => settled);
     const written = steps.length === 0 ? [] : await this.options.store.write(plan, steps);
     const unseen = open.length < items.length;
     await this.confirm({ items, streams }, steps, { plan, written, unseen });
+  }
+
+  /** Where ranges matter, decides once for the accounts it touches, and loads those too. */
+  private async load(request: LoadRequest): Promise<LoadedBatch> {
+    const loaded = await this.options.store.load(request);
+    if (this.exact === 0) return loaded;
+    this.exact--;
+    const accounts = this.plan(request.items, loaded).state.touched();
+    return await this.options.store.load({ ...request, accounts });
+  }
+
+  private plan(items: readonly BatchItem[], { readsOf, known, state }: LoadedBatch): BatchPlan {
+    const { rules, deferralsMax } = this.options;
+    return planBatch({ items, readsOf, known, rules, state, deferralsMax });
   }
 
   /** After a commit: positions move, entries may be acknowledged. */

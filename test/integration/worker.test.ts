@@ -28,18 +28,27 @@ async function balanceOf(account: string): Promise<number> {
   return Number(row?.['balance'] ?? 0);
 }
 
-test('one bad event in a batch costs itself only, and can be sent round again', async () => {
-  const room = Number.MAX_SAFE_INTEGER - 10_000;
-  await engine.append([earning('big', 'u_big', room)]);
-  await engine.start();
-  await engine.settled();
-  await engine.stop();
+const poisonous: Rule<{ user_id: string; kind: string }> = {
+  type: 'earning.credited',
+  reads: () => ({}),
+  decide: ({ data }) =>
+    post(
+      [
+        { account: 'platform:earnings', unit: 'USD', amount: -10 },
+        { account: `user:${data.user_id}:earnings`, unit: 'USD', amount: 10 },
+      ],
+      data.kind === 'poison'
+        ? [{ table: 'redemptions', values: { id: 'rdm_none', status: 'reserved' } }]
+        : [],
+    ),
+};
 
-  // The platform's account has room for 10,000 more; the culprit alone breaks its range.
+test('one bad event in a batch costs itself only, and can be sent round again', async () => {
   const small = Array.from({ length: 60 }, (_, n) => earning(`small_${n}`, `u_${n % 7}`, 10));
-  await engine.append([...small.slice(0, 30), earning('poison', 'u_p', room), ...small.slice(30)]);
-  await engine.start();
-  expect(await engine.settled()).toMatchObject({ posted: 61, dead: 1 });
+  const poison = earning('poison', 'u_p', 10, 'poison');
+  await engine.append([...small.slice(0, 30), poison, ...small.slice(30)]);
+  await engine.start({ rules: [poisonous as unknown as Rule] });
+  expect(await engine.settled()).toMatchObject({ posted: 60, dead: 1 });
   const [letter] = await listDeadLetters(stack.sql, {
     status: 'dead',
     before: new Date('9999-01-01'),
@@ -48,16 +57,37 @@ test('one bad event in a batch costs itself only, and can be sent round again', 
   expect(letter).toMatchObject({ event_id: 'poison', reason: 'write_failed', tenant: 'worker' });
   expect(await eventJourney(stack.sql, tenant, 'poison')).toMatchObject({ status: 'dead' });
   await expectBooksHold();
+  await engine.stop();
 
-  await engine.append([earning('undo', 'u_big', -room)]);
-  await engine.settled();
+  await engine.start();
   expect(await retryDeadLetters(stack.sql, [letter!.id], 'test')).toBe(1);
   expect(await retryDeadLetters(stack.sql, [letter!.id], 'test')).toBe(0);
-  expect(await engine.settled()).toMatchObject({ posted: 63, dead: 0 });
-  expect(await balanceOf('user:u_p:earnings')).toBe(room);
+  expect(await engine.settled()).toMatchObject({ posted: 61, dead: 0 });
+  expect(await balanceOf('user:u_p:earnings')).toBe(10);
   expect(await eventJourney(stack.sql, tenant, 'poison')).toMatchObject({ status: 'posted' });
   await expectBooksHold();
-  await engine.append([earning('undo_poison', 'u_p', -room)]);
+  await engine.stop();
+}, 60_000);
+
+test('what would leave the range of JSON numbers is refused, in its batch', async () => {
+  const before = await engine.counters();
+  const room = Number.MAX_SAFE_INTEGER - 10_000;
+  await engine.append([earning('big', 'u_big', room)]);
+  await engine.start();
+  await engine.settled();
+  const small = Array.from({ length: 60 }, (_, n) => earning(`more_${n}`, `u_${n % 7}`, 10));
+  await engine.append([...small.slice(0, 30), earning('over', 'u_o', room), ...small.slice(30)]);
+  expect(await engine.settled()).toMatchObject({
+    posted: before.posted + 61,
+    refused: before.refused + 1,
+    dead: before.dead,
+  });
+  expect(await eventJourney(stack.sql, tenant, 'over')).toMatchObject({
+    status: 'refused',
+    reason: 'balance_out_of_range',
+  });
+  await expectBooksHold();
+  await engine.append([earning('undo', 'u_big', -room)]);
   await engine.settled();
   await engine.stop();
 }, 60_000);
