@@ -64,7 +64,7 @@ describe('the generator', () => {
     expect(result.statuses[409]! / result.requests).toBeCloseTo(0.1, 1);
   });
 
-  test('shows each connection what it was answered, so that a request can follow from it', async () => {
+  test('shows a connection its answer, so that a request can follow from it', async () => {
     let followed = 0;
     const ask = (n: number, answer: string): string => {
       if (answer.endsWith('{"body":"first"}')) followed++;
