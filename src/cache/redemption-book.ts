@@ -3,6 +3,7 @@
 // Invariant: never one use over a limit, under any race, crash or replay: whatever goes wrong here,
 // only reserve.lua takes a use.
 import type { Order, RefusalReason } from '../../schemas/coupons.ts';
+import { sendTogether } from '../io/one-write.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';
 import { partitionOf } from '../stream/topology.ts';
@@ -122,9 +123,10 @@ export class RedemptionBook {
 
   /** From Redis while it is young, from Postgres for ever. */
   async get(tenant: number, id: string): Promise<StoredRedemption | null> {
-    const [status, record, offset] = await orAppendRefused(
-      this.parts.scripts.redis.hmget(redemptionKey(id), 'status', 'record', 'position'),
-    );
+    const fields = [redemptionKey(id), 'status', 'record', 'position'];
+    const [status, record, offset] = (await orAppendRefused(
+      sendTogether(this.parts.scripts.redis, 'hmget', fields),
+    )) as (string | null)[];
     let found: StoredRedemption | null = null;
     if (status && record) {
       found = {
