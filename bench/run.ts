@@ -50,7 +50,10 @@ const rounds = Number(values.rounds);
 
 if (positionals[0] === 'compare') {
   if (positionals.length !== 3) endWithUsage();
-  await compareReports(positionals[1]!, positionals[2]!);
+  await compareReports(positionals[1]!, positionals[2]!).catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  });
 } else {
   const names = positionals.length > 0 ? positionals : Object.keys(benches);
   const { seconds, rate, batch } = options;
