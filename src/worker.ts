@@ -172,7 +172,7 @@ export class Worker {
         pipeline,
         afterCommit,
         balances,
-        dueRetries: (before) => retries.due(before),
+        dueRetries: () => retries.due(),
         log,
         onClaimed: (entries, deleted) => {
           measured.claimed.inc(entries);
@@ -234,10 +234,9 @@ class RetryQueue {
     private readonly log: Log,
   ) {}
 
-  async due(before: () => Promise<void>): Promise<BatchItem[]> {
+  async due(): Promise<BatchItem[]> {
     if (Date.now() < this.nextAt) return [];
     this.nextAt = Date.now() + QUEUES_MS;
-    await before();
     const names = this.leases.readable().map((stream) => stream.name);
     return await dueDeferred(this.sql, names, RETRIES_MAX).catch((error: unknown) => {
       this.log.warn({ error: String(error) }, 'could not ask for deferred events');

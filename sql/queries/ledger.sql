@@ -85,17 +85,18 @@ begin
   return array_to_string(v_balance, ',') || ';' || array_to_string(v_sequence, ',');
 end $$;
 
--- Loads what a batch's decisions look at.
--- Takes: tenants; event keys suspected of being repeats; keys of events at offsets that are settled
---   already; account keys; document kinds with their tenants. Gives: outcomes found as JSON; which
---   of the settled keys are kept elsewhere (dead, deferred, in conflict); balances by account key;
---   the change number of each (tenant, kind), 0 where nothing was ever put.
+-- Loads what a batch's decisions look at, in one snapshot (hence stable).
+-- Takes: tenants; event keys suspected of being repeats; keys of events at offsets that are
+--   settled already; account keys; document kinds with their tenants; streams.
+-- Gives: outcomes found as JSON; which of the settled keys are kept elsewhere (dead, deferred, in
+--   conflict); balances by account key; the change number of each (tenant, kind), 0 where nothing
+--   was ever put; where each stream is settled to, which says whose writes the balances include.
 drop function if exists ledger_load;
 create function ledger_load(
   p_tenants int[], p_events uuid[], p_settled uuid[], p_accounts uuid[],
-  p_document_tenants int[], p_kinds text[],
-  out outcomes jsonb, out elsewhere jsonb, out balances jsonb, out changes text
-) language plpgsql as $$
+  p_document_tenants int[], p_kinds text[], p_streams text[],
+  out outcomes jsonb, out elsewhere jsonb, out balances jsonb, out changes text, out positions jsonb
+) language plpgsql stable as $$
 begin
   perform set_tenants(p_tenants);
   if cardinality(p_events) > 0 then
@@ -117,6 +118,8 @@ begin
   select string_agg(coalesce(h.change, 0)::text, ',' order by k.i) into changes
     from unnest(p_document_tenants, p_kinds) with ordinality k (tenant, kind, i)
     left join document_heads h on h.tenant_id = k.tenant and h.kind = k.kind;
+  select jsonb_object_agg(s.stream, s.settled) into positions
+    from streams s where s.stream = any (p_streams);
 end $$;
 
 -- Takes: a JSON array of rows. Written in the statement of ledger_write, which set the tenants.

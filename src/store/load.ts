@@ -14,6 +14,8 @@ export interface LoadedBatch {
   known: Map<string, KnownOutcome>;
   /** Keys of already settled events that are dead, deferred or in conflict. */
   elsewhere: Set<string>;
+  /** Where the streams asked for were settled to when the balances were as they are here. */
+  positions: Record<string, number>;
 }
 
 export interface LoadRequest {
@@ -24,6 +26,7 @@ export interface LoadRequest {
   isSettled: (item: BatchItem) => boolean;
   /** Accounts to load beside those that rules read. */
   accounts?: readonly AccountSlot[];
+  streams?: readonly string[];
 }
 
 interface DocumentCache {
@@ -49,7 +52,8 @@ export class BatchLoader {
     private readonly rules: ReadonlyMap<string, Rule>,
   ) {}
 
-  async load({ items, probe, isSettled, accounts = [] }: LoadRequest): Promise<LoadedBatch> {
+  async load(request: LoadRequest): Promise<LoadedBatch> {
+    const { items, probe, isSettled, accounts = [], streams = [] } = request;
     const state = new BatchState();
     const readsOf = this.readsOf(items);
     const suspects: string[] = [];
@@ -65,7 +69,7 @@ export class BatchLoader {
     for (const { tenant, account, unit } of accounts) slots.push(state.slot(tenant, account, unit));
     const kinds = documentKinds(readsOf);
     if (suspects.length + slots.length + kinds.length === 0)
-      return { state, readsOf, known: new Map(), elsewhere: new Set() };
+      return { state, readsOf, known: new Map(), elsewhere: new Set(), positions: {} };
 
     const tenants = [...new Set(items.map((item) => item.event.tenant))];
     const [row] = await this.sql`
@@ -73,7 +77,8 @@ export class BatchLoader {
         ${numberArray(suspects)}::text::uuid[], ${numberArray(settled)}::text::uuid[],
         ${numberArray([...new Set(slots.map((slot) => slot.key))])}::text::uuid[],
         ${numberArray(kinds.map(({ tenant }) => tenant))}::text::int[],
-        ${textArray(kinds.map(({ kind }) => kind))}::text::text[])`;
+        ${textArray(kinds.map(({ kind }) => kind))}::text::text[],
+        ${textArray(streams)}::text::text[])`;
     const balances = (row!['balances'] ?? {}) as Record<string, number>;
     for (const slot of slots) slot.base = balances[slot.key] ?? 0;
     await this.loadDocuments(state, kinds, row!['changes'] as string | null);
@@ -82,6 +87,7 @@ export class BatchLoader {
       readsOf,
       known: knownOutcomes((row!['outcomes'] ?? []) as OutcomeJson[]),
       elsewhere: new Set((row!['elsewhere'] ?? []) as string[]),
+      positions: (row!['positions'] ?? {}) as Record<string, number>,
     };
   }
 

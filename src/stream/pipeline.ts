@@ -1,10 +1,12 @@
 // Keeps two writes under way: while Postgres writes one batch, the next is loaded, decided, sent
 // and parsed, and waits there for the row lock of its streams. The database keeps the order: the
 // second write names the position that the first will reach, so it cannot commit without it.
-// A batch goes ahead only when what it decides on cannot be changed by the writes under way; else,
-// and after any failure, batches go one by one through the settler.
+// Balances are loaded with the position of a stream that both batches have: it says whether the
+// write before was seen; what was not is added from its plan. What cannot go ahead like this, and
+// everything after a failure, goes one by one through the settler.
 // Invariant: a decision never misses an effect of an earlier batch of this worker.
-import { type BatchPlan, planBatch } from '../ledger/batch.ts';
+import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
+import type { LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WrittenBalance } from '../store/writer.ts';
 import type { Batch } from './batcher.ts';
 import type { OwnedStream } from './owned-stream.ts';
@@ -14,8 +16,8 @@ interface Flight {
   batch: Batch;
   plan: BatchPlan;
   steps: StreamStep[];
-  /** Keys of the accounts that it changes. */
-  touched: ReadonlySet<string>;
+  /** What it adds to each account, by key. */
+  deltas: ReadonlyMap<string, number>;
   outcome: Promise<{ written: WrittenBalance[] } | { error: unknown }>;
 }
 
@@ -63,21 +65,29 @@ export class Pipeline {
   private async launch(batch: Batch): Promise<Flight | null> {
     const { items, streams } = batch;
     const { store, rules, deferralsMax } = this.options;
-    // Taken before the load: a write that ends during it may or may not have been seen by it.
-    const underWay = new Set(this.flights.flatMap(({ touched }) => [...touched]));
+    const underWay = [...this.flights];
+    const common = underWay.map(({ steps }) => commonStep(steps, items));
     const isSettled = (): boolean => false;
-    const loaded = await store.load({ items, probe: false, isSettled }).catch(() => null);
-    if (!loaded || loaded.state.loaded().some(({ key }) => underWay.has(key))) return null;
+    const request = {
+      items,
+      probe: false,
+      isSettled,
+      streams: common.flatMap((step) => (step ? [step.stream] : [])),
+    };
+    const loaded = await store.load(request).catch(() => null);
+    if (!loaded) return null;
+    for (const [index, flight] of underWay.entries())
+      if (!addUnseen(loaded, flight, common[index]!)) return null;
     const { readsOf, known, state } = loaded;
     const plan = planBatch({ items, readsOf, known, rules, state, deferralsMax });
     const steps = stepsOf(items, streams, isSettled, ({ planned }) => planned);
     for (const step of steps) streams.get(step.stream)!.planned = step.to;
-    const touched = new Set(state.touched().map(({ key }) => key));
+    const deltas = new Map(state.touched().map(({ key, running }) => [key, running]));
     const outcome = store.write(plan, steps).then(
       (written) => ({ written }),
       (error: unknown) => ({ error }),
     );
-    return { batch, plan, steps, touched, outcome };
+    return { batch, plan, steps, deltas, outcome };
   }
 
   /** Waits for the oldest write. When it failed, what stood on it fails too, and all go one by one. */
@@ -103,4 +113,25 @@ export class Pipeline {
     const { batch, steps, plan } = flight;
     await this.settler.confirm(batch, steps, { plan, written, unseen: false });
   }
+}
+
+/** A stream that a flight moves and these items go on with: without it, they do not stand on it. */
+function commonStep(steps: readonly StreamStep[], items: readonly BatchItem[]): StreamStep | null {
+  const names = new Set(items.map((item) => item.stream));
+  return steps.find((step) => names.has(step.stream)) ?? null;
+}
+
+/** Gives whether the loaded balances now include the flight. */
+function addUnseen(
+  { state, positions }: LoadedBatch,
+  flight: Flight,
+  common: StreamStep | null,
+): boolean {
+  const touched = state.loaded().filter(({ key }) => flight.deltas.has(key));
+  if (touched.length === 0) return true;
+  if (!common) return false;
+  // Seen: the commit that moved the stream is the one that changed the balances.
+  if (positions[common.stream]! >= common.to) return true;
+  for (const slot of touched) slot.base = slot.base! + flight.deltas.get(slot.key)!;
+  return true;
 }

@@ -23,8 +23,9 @@ export interface RunnerParts {
   pipeline: Pipeline;
   afterCommit: AfterCommit;
   balances: BalanceCache;
-  /** Deferred events that are due; `before` is awaited first, so that none is in hand twice. */
-  dueRetries(before: () => Promise<void>): Promise<BatchItem[]>;
+  /** Deferred events that are due. A batch with any is settled before the next is made (see
+   * Pipeline), so that none is in hand twice. */
+  dueRetries(): Promise<BatchItem[]>;
   log: Log;
   onClaimed(entries: number, deleted: number): void;
   onBatch(events: number): void;
@@ -121,8 +122,7 @@ export class Runner {
     const { leases, pipeline, log } = this.parts;
     while (!this.stopping) {
       try {
-        // Deferred events are asked for between batches, so that none of them is under way.
-        const retries = await this.parts.dueRetries(() => pipeline.drain());
+        const retries = await this.parts.dueRetries();
         const owned = [...leases.owned.values()];
         const batch = nextBatch(owned, retries, this.options.batchEventsMax);
         if (batch) {
