@@ -48,7 +48,7 @@ export function createApp(routes: readonly Route[], parts: GuardParts, options: 
     const requestId = requestIdOf(request.headers);
     const outcome =
       code === 'NOT_FOUND' ? lostRequest(request, routes) : brokenRequest(error, requestId, parts);
-    lost.record(outcome.status, 0, requestId);
+    lost.record(outcome.status, 0, { requestId });
     return responseOf(outcome, requestId);
   });
 }

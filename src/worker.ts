@@ -110,7 +110,7 @@ export class Worker {
       periodic('upkeep', UPKEEP_MS, () => this.tendAll(), log),
       periodic('expiry', EXPIRY_MS, () => this.expireAll(), log),
       periodic('partitions', MAINTENANCE_MS, () => this.ensurePartitions(), log),
-      periodic('partners', COUNT_MS, () => this.countPartners(), log),
+      periodic('counts', COUNT_MS, () => this.count(), log),
     ];
   }
 
@@ -210,9 +210,12 @@ export class Worker {
   }
 
   /** One worker says it, so that a sum over processes is right. */
-  private async countPartners(): Promise<void> {
-    const [row] = await this.parts.sql`select system_active_partners() as active`;
-    this.measured.activePartners.set(this.leads() ? Number(row!['active']) : 0);
+  private async count(): Promise<void> {
+    const [row] = await this.parts.sql`
+      select system_active_partners() as partners, system_dead_letter_count() as dead`;
+    const leads = this.leads();
+    this.measured.activePartners.set(leads ? Number(row!['partners']) : 0);
+    this.measured.deadLetters.set(leads ? Number(row!['dead']) : 0);
   }
 
   private async ensurePartitions(): Promise<void> {

@@ -68,3 +68,9 @@ begin
   select count(*) into v_count from given_up;
   return v_count;
 end $$;
+
+-- For the metrics. Gives: how many dead letters nobody has retried or discarded.
+create or replace function system_dead_letter_count() returns bigint
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
+  select count(*) from dead_letters where status = 'dead'
+$$;

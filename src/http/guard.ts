@@ -18,7 +18,7 @@ import {
   refusedType,
   requestIdOf,
 } from './request.ts';
-import type { Recorder, RouteMeter } from './recorder.ts';
+import { type Recorder, type RouteMeter, idsOf } from './recorder.ts';
 import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
 
@@ -194,7 +194,7 @@ export class Guard {
   private refusalOf(error: unknown, context: RequestContext): Problem {
     if (error instanceof Problem) return error;
     const { log } = this.parts;
-    const facts = { request_id: context.requestId, route: this.route.name, err: error };
+    const facts = { ...idsOf(context), route: this.route.name, err: error };
     const outage = outageOf(error);
     if (outage) log.warn(facts, 'a store is away');
     else log.error(facts, 'request failed');
@@ -205,7 +205,7 @@ export class Guard {
     const response = responseOf(outcome, context.requestId, context.standing);
     if (this.forBrowsers && context.headers.has('origin'))
       for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
-    this.meter.record(response.status, performance.now() - startedAt, context.requestId);
+    this.meter.record(response.status, performance.now() - startedAt, context);
     return response;
   }
 }

@@ -3,15 +3,20 @@
 import type { Log } from '../io/log.ts';
 import type { Counter, Family, Histogram, Metrics } from '../io/metrics.ts';
 
-/**
- * One access log line for so many requests of a route. What the server failed at is all logged, but
- * not on routes that are polled: a prober would fill the log with what the fault has said already.
- */
+/** One access log line for so many requests of a route. */
 const SAMPLE_EVERY = 1_000;
+/**
+ * Of what the server failed at, so many lines a second and route: an outage answers thousands of
+ * requests, and one log line each would be a second outage. The counters count them all. On routes
+ * that are polled none: a prober would only repeat what the fault has said already.
+ */
+const FAILURES_PER_SECOND = 10;
 
 export class RouteMeter {
   private readonly counts: (Counter | undefined)[] = [];
   private requests = 0;
+  private failureSecond = 0;
+  private failures = 0;
 
   constructor(
     private readonly name: string,
@@ -21,16 +26,37 @@ export class RouteMeter {
     private readonly polled: boolean,
   ) {}
 
-  record(status: number, durationMs: number, requestId: string): void {
+  record(status: number, durationMs: number, request: RequestIds): void {
     const seconds = durationMs / 1_000;
     (this.counts[status] ??= this.requestsTotal.labels(this.name, String(status))).inc();
     for (let index = 0; index < this.durations.length; index++)
       this.durations[index]!.observe(seconds);
-    const failed = status >= 500 && !this.polled;
-    if (this.requests++ % SAMPLE_EVERY !== 0 && !failed) return;
-    const facts = { request_id: requestId, route: this.name, status, duration_ms: durationMs };
+    const sampled = this.requests++ % SAMPLE_EVERY === 0;
+    if (!sampled && (status < 500 || !this.mayLogFailure())) return;
+    const facts = { ...idsOf(request), route: this.name, status, duration_ms: durationMs };
     this.log[status < 500 ? 'info' : 'warn'](facts, 'request');
   }
+
+  private mayLogFailure(): boolean {
+    if (this.polled) return false;
+    const second = Math.floor(performance.now() / 1_000);
+    if (second !== this.failureSecond) {
+      this.failureSecond = second;
+      this.failures = 0;
+    }
+    return ++this.failures <= FAILURES_PER_SECOND;
+  }
+}
+
+export interface RequestIds {
+  requestId: string;
+  /** Read only when a line is logged: it may have to be parsed. */
+  traceparent?: string | undefined;
+}
+
+/** As log lines name them; the trace id is the second part of a W3C traceparent. */
+export function idsOf({ requestId, traceparent }: RequestIds): object {
+  return { request_id: requestId, trace_id: traceparent?.split('-')[1] };
 }
 
 export class Recorder {

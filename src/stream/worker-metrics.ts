@@ -9,6 +9,8 @@ export class WorkerMetrics {
   readonly claimed;
   readonly deleted;
   readonly activePartners;
+  readonly deadLetters;
+  private readonly duplicates;
   private readonly endToEnd;
   private readonly verdicts;
   private readonly entries;
@@ -56,6 +58,12 @@ export class WorkerMetrics {
     this.activePartners = metrics
       .gauge('partner_active_count', 'Partners that are active')
       .labels();
+    this.deadLetters = metrics
+      .gauge('tallyrace_dlq_entries', 'Dead letters that nobody has retried or discarded')
+      .labels();
+    this.duplicates = metrics
+      .counter('tallyrace_duplicates_total', 'Events that came again, and had no second effect')
+      .labels();
     const gauge = (name: string, help: string) => metrics.gauge(name, help, ['stream']);
     this.health = {
       length: gauge('tallyrace_stream_length', 'Entries in the stream'),
@@ -70,6 +78,7 @@ export class WorkerMetrics {
       this.verdicts.refused.inc(counts.refused);
       this.verdicts.dead.inc(counts.dead);
       this.verdicts.duplicate.inc(counts.duplicate);
+      this.duplicates.inc(counts.duplicate);
       if (counts.deferred > 0) this.verdicts.deferred.inc(counts.deferred);
     }
     for (const { item, entries } of plan.outcomes) {
