@@ -38,7 +38,10 @@ export async function runWorker(config: Config): Promise<void> {
     blocking: blockingClient(redisUrl, `${name}-reader`),
     sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
   };
-  await storesReady([clients.redis, clients.blocking], clients.sql, log);
+  // Asked for first, so that a signal during the start ends the process in order too.
+  const stopping = stopSignal();
+  const ready = storesReady([clients.redis, clients.blocking], clients.sql, log);
+  if (await Promise.race([ready, stopping])) return;
 
   const metrics = new Metrics();
   watchProcess(metrics);
@@ -46,7 +49,7 @@ export async function runWorker(config: Config): Promise<void> {
   const published = publishMetrics(metrics, join(config.home, 'run'), name);
   log.info('working');
 
-  const signal = await stopSignal();
+  const signal = await stopping;
   log.info({ signal }, 'stopping');
   endWithin(config.drainMs + LAST_STEPS_MS);
   await worker.stop();

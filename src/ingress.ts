@@ -60,9 +60,13 @@ const LAST_STEPS_MS = 5_000;
 export async function runIngress(config: Config): Promise<void> {
   const name = config.processName ?? 'ingress';
   const log = createLog(name, config.logLevel);
-  const ingress = await startIngress(config, log, { reusePort: true });
+  // Asked for first, so that a signal during the start ends the process in order too.
+  const stopping = stopSignal();
+  const starting = startIngress(config, log, { reusePort: true });
+  const ingress = await Promise.race([starting, stopping.then(() => null)]);
+  if (!ingress) return;
   log.info({ url: ingress.url }, 'listening');
-  const signal = await stopSignal();
+  const signal = await stopping;
   log.info({ signal }, 'stopping');
   endWithin(config.drainMs + LAST_STEPS_MS);
   await ingress.stop();

@@ -10,6 +10,7 @@ import { faultOf, writeBatch } from '../../src/store/writer.ts';
 import { verify } from '../../src/store/verify.ts';
 import { rules } from '../../consumers/index.ts';
 import { Engine, earning } from '../engine.ts';
+import { eventually } from '../processes.ts';
 import { openStack } from '../stack.ts';
 
 const stack = await openStack('lease');
@@ -106,6 +107,10 @@ test('workers freeze, are killed and come back under load; each event is posted 
   await feeding;
   expect(await engine.settled(30_000)).toMatchObject({ posted: 4_000, dead: 0, duplicate: 0 });
   expect((await verify(engine.redis, stack.sql)).problems).toEqual([]);
+  await eventually('the third worker works', async () => {
+    const [row] = await stack.owner`select 1 from workers where worker = 'worker-3'`;
+    return row ?? null;
+  });
   expect(await third.kill('SIGTERM')).toBe(0);
   const owners = await stack.owner`select distinct owner from streams where owner is not null`;
   expect(owners.map((row) => row['owner'])).not.toContain('worker-3');
