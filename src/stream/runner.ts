@@ -119,24 +119,28 @@ export class Runner {
   }
 
   private async settleLoop(): Promise<void> {
-    const { leases, pipeline, log } = this.parts;
-    while (!this.stopping) {
-      try {
-        const retries = await this.parts.dueRetries();
-        const owned = [...leases.owned.values()];
-        const batch = nextBatch(owned, retries, this.options.batchEventsMax);
-        if (batch) {
-          this.parts.onBatch(batch.items.length);
-          await pipeline.submit(batch);
-        } else {
-          await pipeline.drain();
-          if (!leases.readable().some((stream) => stream.waitingEvents > 0)) await this.idle();
-        }
-      } catch (error) {
-        if (error instanceof SettleStopped) return;
-        log.fatal({ error }, 'a broken invariant, ending the process');
-        throw error;
-      }
+    const { pipeline, log } = this.parts;
+    try {
+      while (!this.stopping) await this.settleNext();
+      await pipeline.drain();
+    } catch (error) {
+      if (error instanceof SettleStopped) return;
+      log.fatal({ error }, 'a broken invariant, ending the process');
+      throw error;
+    }
+  }
+
+  private async settleNext(): Promise<void> {
+    const { leases, pipeline } = this.parts;
+    const retries = await this.parts.dueRetries();
+    const owned = [...leases.owned.values()];
+    const batch = nextBatch(owned, retries, this.options.batchEventsMax);
+    if (batch) {
+      this.parts.onBatch(batch.items.length);
+      await pipeline.submit(batch);
+    } else {
+      await pipeline.drain();
+      if (!leases.readable().some((stream) => stream.waitingEvents > 0)) await this.idle();
     }
   }
 
