@@ -2,7 +2,7 @@
 // Invariant: neither a pointer nor a detail repeats a value of the caller, only names of members.
 import { type TypeCheck, TypeCompiler, ValueErrorType } from '@sinclair/typebox/compiler';
 import { Value } from '@sinclair/typebox/value';
-import type { TObject, TSchema } from '@sinclair/typebox';
+import type { TSchema } from '@sinclair/typebox';
 import { type Problem, type ProblemError, problem } from './problem.ts';
 
 const ERRORS_MAX = 20;
@@ -53,10 +53,6 @@ export class Shape {
 
 export function shapeOf(schema: TSchema | undefined, prefix = ''): Shape | undefined {
   return schema === undefined ? undefined : new Shape(schema, prefix);
-}
-
-export function isEmptyObject(schema: TObject): boolean {
-  return Object.keys(schema.properties).length === 0;
 }
 
 function sentence(type: ValueErrorType, message: string): string {

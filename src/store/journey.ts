@@ -116,8 +116,9 @@ export async function findPending(
         const blob = fields[5];
         if (!blob || first + Number(fields[3]) <= settled) break;
         if (!blob.includes(wanted)) continue;
-        const index = decodeEntry(blob).findIndex((e) => e.tenant === tenant && e.id === id);
-        const event = decodeEntry(blob)[index];
+        const events = decodeEntry(blob);
+        const index = events.findIndex((event) => event.tenant === tenant && event.id === id);
+        const event = events[index];
         if (!event) continue;
         const position = formatPosition(topic, partition, first + index);
         const accepted_at = new Date(event.acceptedAt).toISOString();

@@ -9,7 +9,6 @@ import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
 import type { LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WrittenBalance } from '../store/writer.ts';
 import type { Batch } from './batcher.ts';
-import type { OwnedStream } from './owned-stream.ts';
 import { type Settler, type SettlerOptions, stepsOf } from './settle.ts';
 
 interface Flight {
@@ -41,8 +40,7 @@ export class Pipeline {
       return;
     }
     await this.drain();
-    await this.settler.settle(batch.items, batch.streams);
-    for (const stream of batch.streams.values()) stream.planned = stream.settled;
+    await this.oneByOne([batch]);
   }
 
   /** Resolves when nothing is under way. */
@@ -102,11 +100,15 @@ export class Pipeline {
       if ('written' in after) await this.confirm(next, after.written);
       else failed.push(next.batch);
     }
-    const streams = new Set<OwnedStream>(failed.flatMap((batch) => [...batch.streams.values()]));
-    for (const stream of streams) stream.planned = stream.settled;
     this.options.onRetry('pipeline');
-    for (const batch of failed) await this.settler.settle(batch.items, batch.streams);
-    for (const stream of streams) stream.planned = stream.settled;
+    await this.oneByOne(failed);
+  }
+
+  /** With nothing under way; what comes after goes on from where these have ended. */
+  private async oneByOne(batches: readonly Batch[]): Promise<void> {
+    for (const { items, streams } of batches) await this.settler.settle(items, streams);
+    for (const { streams } of batches)
+      for (const stream of streams.values()) stream.planned = stream.settled;
   }
 
   private async confirm(flight: Flight, written: WrittenBalance[]): Promise<void> {

@@ -22,7 +22,7 @@ export interface Settled {
   written: readonly WrittenBalance[];
   streams: readonly OwnedStream[];
   /** Some of the batch had been committed before, unseen: what it wrote is not in `written`. */
-  unseen?: boolean;
+  unseen: boolean;
 }
 
 export interface SettlerOptions {
@@ -87,8 +87,8 @@ export class Settler {
           reloads++;
           continue;
         }
-        if (fault === 'fenced') await this.refresh();
-        else this.options.log.warn({ error: String(error), attempt }, 'write failed, trying again');
+        if (fault !== 'fenced')
+          this.options.log.warn({ error: String(error), attempt }, 'write failed, trying again');
         // The commit may have happened: a deferred event is looked up again, not taken from memory.
         items = items.filter((item) => item.attempts === 0);
         await sleep(backoffMs(attempt++, BACKOFF));
