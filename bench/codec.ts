@@ -63,6 +63,7 @@ async function measureEncoding(
   const bytes = events.reduce((sum, event) => sum + encode(event).length, 0);
   const measured = await measureLoop({
     seconds,
+    timed: '1,000 events',
     prepare: () => bytes,
     run(expected) {
       let length = 0;
@@ -80,6 +81,7 @@ function measureOurDecoding(seconds: number): Promise<Measurement> {
     entries.push(Buffer.concat(encoded.slice(from, from + ENTRY_EVENTS)));
   return measureLoop({
     seconds,
+    timed: '1,000 events',
     prepare: () => entries,
     run(blobs) {
       let whole = 0;
@@ -94,6 +96,7 @@ function measureDecoding(seconds: number, { encode, decode }: Format): Promise<M
   const encoded = events.map(({ plain }) => encode(plain));
   return measureLoop({
     seconds,
+    timed: '1,000 events',
     prepare: () => encoded,
     run(blobs) {
       let whole = 0;

@@ -1,37 +1,66 @@
 // T3: one worker against the same rows by bare SQL. The streams are full before the worker starts,
 // and the first tenth is not timed, so its start does not count.
-import type { Redis } from 'ioredis';
-import { EarningCredited } from '../schemas/accounts.ts';
+// Hot accounts: the same worker with users by Zipf's law, and with one account in every event,
+// against users drawn evenly and nothing in common.
 import { connectPostgres } from '../src/io/postgres.ts';
-import { producerClient, redisReady } from '../src/io/redis.ts';
-import { Appender } from '../src/stream/append.ts';
-import { encodeEvent } from '../src/stream/codec.ts';
-import { partitionOf } from '../src/stream/topology.ts';
 import { type Stack, openServices } from '../test/services.ts';
-import { buildBatches, writeBatches } from './limits/bare-ledger.ts';
-import { type Earning, earningData, earnings } from './lib/earnings.ts';
+import { WARM_UP_SHARE, measureWorker } from './lib/backlog.ts';
+import { type Earning, LEGS, type Law, earnings } from './lib/earnings.ts';
+import { Histogram } from './lib/histogram.ts';
 import { watch } from './lib/machine.ts';
-import { reached } from './lib/progress.ts';
 import type { BenchOptions, Comparison, Measurement } from './lib/rounds.ts';
+import { startSpreadWorker } from './lib/servers.ts';
+import { buildBatches, writeBatches } from './limits/bare-ledger.ts';
 
 const USERS = 100_000;
-const LEGS = 2;
 const BATCH_EVENTS = 2_000;
-const WARM_UP_SHARE = 0.1;
 const EVENTS_PER_SECOND_EXPECTED = 30_000;
 
 export function ledgerBench({ seconds }: BenchOptions): Comparison[] {
-  const count = Math.round(seconds * EVENTS_PER_SECOND_EXPECTED);
-  const events = earnings(count, USERS, 'evt');
+  const events = eventsFor(seconds, 'zipf');
   return [
     {
       name: 'ledger',
-      target: '>= 0.8 x limit, >= 80,000 entries/s a worker',
+      goals: [
+        { row: 'T3', figure: 'ratio', atLeast: 0.8 },
+        { row: 'T3', figure: 'perSecond', atLeast: 80_000 },
+      ],
       unit: 'entries/s',
-      subject: () => withServices((stack) => measureWorker(stack, events)),
+      subject: () => withServices((stack) => measureOurs(stack, events)),
       limit: () => withServices((stack) => measureBareSql(stack, events)),
     },
   ];
+}
+
+export function hotAccountsBench({ seconds }: BenchOptions): Comparison[] {
+  const [even, skewed] = [eventsFor(seconds, 'uniform'), eventsFor(seconds, 'zipf')];
+  const variants: Record<string, (stack: Stack) => Promise<Measurement>> = {
+    'hot-accounts-zipf': (stack) => measureSpread(stack, skewed),
+    'hot-accounts-platform': (stack) => measureOurs(stack, even),
+    'hot-accounts-both': (stack) => measureOurs(stack, skewed),
+  };
+  return Object.entries(variants).map(([name, measure]) => ({
+    name,
+    target: 'limit: accounts drawn evenly, none in common',
+    goals: [{ row: 'hot accounts', figure: 'ratio', atLeast: 0.85 }],
+    unit: 'entries/s',
+    subject: () => withServices(measure),
+    limit: () => withServices((stack) => measureSpread(stack, even)),
+  }));
+}
+
+function measureOurs(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
+  return measureWorker(stack, events, () => stack.startWorker({ NODE_ENV: 'production' }));
+}
+
+async function measureSpread(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
+  const started: ReturnType<typeof startSpreadWorker>[] = [];
+  const start = (): { pid: number } => (started[0] = startSpreadWorker(stack));
+  return measureWorker(stack, events, start).finally(() => started[0]?.stop());
+}
+
+function eventsFor(seconds: number, law: Law): Earning[] {
+  return earnings(Math.round(seconds * EVENTS_PER_SECOND_EXPECTED), USERS, 'evt', law);
 }
 
 async function withServices(measure: (stack: Stack) => Promise<Measurement>): Promise<Measurement> {
@@ -44,53 +73,6 @@ async function withServices(measure: (stack: Stack) => Promise<Measurement>): Pr
   }
 }
 
-async function measureWorker(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
-  const redis = producerClient(stack.redisUrl, 'bench');
-  await redisReady(redis);
-  await fill(redis, events);
-  const worker = await stack.startWorker();
-  const warm = events.length * WARM_UP_SHARE;
-  const { atMs: startMs, settled: before } = await reached(redis, 'events', warm);
-  const used = watch({ worker: worker.pid, postgres: stack.postgresPid });
-  const { atMs: endMs, settled } = await reached(redis, 'events', events.length);
-  const seconds = (endMs - startMs) / 1000;
-  const usage = used(seconds);
-  redis.disconnect();
-  return {
-    perSecond: ((settled - before) * LEGS) / seconds,
-    ...usage,
-    doubts: await doubtsOf(stack, events.length),
-  };
-}
-
-async function fill(redis: Redis, events: readonly Earning[]): Promise<void> {
-  const appender = new Appender(redis, { bytesWaitingMax: 2 ** 30, entryEventsMax: 100 });
-  for (let index = 0; index < events.length; index += FILL_EVENTS)
-    await Promise.all(appendAll(appender, events.slice(index, index + FILL_EVENTS)));
-}
-
-/** Few enough that the loop turns between them: a command must not time out unsent. */
-const FILL_EVENTS = 10_000;
-
-function appendAll(appender: Appender, events: readonly Earning[]): Promise<number>[] {
-  return events.map((earning) => {
-    const { id } = earning;
-    const data = earningData(earning);
-    const tuple = encodeEvent(EarningCredited, { tenant: 1, id, acceptedAt: Date.now(), data });
-    return appender.append('events', partitionOf(1, EarningCredited.orderKey(data)), tuple);
-  });
-}
-
-async function doubtsOf(stack: Stack, expected: number): Promise<string[]> {
-  const [row] = await stack.owner`
-    select sum(posted)::int as posted, sum(refused)::int as refused from streams`;
-  const { posted, refused } = row as { posted: number; refused: number };
-  // A debit that comes before any credit of its user is refused, as it must be.
-  return posted + refused === expected && refused < expected * 0.03
-    ? []
-    : [`of ${expected} events ${posted} were posted and ${refused} refused`];
-}
-
 async function measureBareSql(stack: Stack, events: readonly Earning[]): Promise<Measurement> {
   const batches = buildBatches(events, BATCH_EVENTS);
   const sql = connectPostgres(stack.databaseUrl, { max: 1, name: 'bare', asOwner: true });
@@ -98,11 +80,17 @@ async function measureBareSql(stack: Stack, events: readonly Earning[]): Promise
     const warm = Math.ceil(batches.length * WARM_UP_SHARE);
     await writeBatches(sql, batches.slice(0, warm));
     const used = watch({ postgres: stack.postgresPid });
+    const times = new Histogram();
     const startMs = performance.now();
-    await writeBatches(sql, batches.slice(warm));
+    await writeBatches(sql, batches.slice(warm), (ms) => times.record(ms));
     const seconds = (performance.now() - startMs) / 1000;
-    const perSecond = ((batches.length - warm) * BATCH_EVENTS * LEGS) / seconds;
-    return { perSecond, ...used(seconds) };
+    const perSecond = ((events.length - warm * BATCH_EVENTS) * LEGS) / seconds;
+    const { p50Ms, p95Ms, p99Ms } = times.summary();
+    return {
+      ...{ perSecond, p50Ms, p95Ms, p99Ms },
+      timed: `a write of ${BATCH_EVENTS}`,
+      ...used(seconds),
+    };
   } finally {
     await sql.end();
   }

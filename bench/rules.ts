@@ -29,6 +29,7 @@ export function rulesBench({ seconds }: BenchOptions): Comparison[] {
   return (Object.keys(samples) as SampleKind[]).map((kind) => {
     const prepared = prepare(samples[kind](BATCH_EVENTS[kind]));
     const legs = legsOf(plan(prepared, loadedState(prepared)));
+    const timed = `a batch of ${BATCH_EVENTS[kind].toLocaleString('en')}`;
     return {
       name: `rules-${kind}`,
       target: 'limit: a loop over the same legs',
@@ -36,12 +37,14 @@ export function rulesBench({ seconds }: BenchOptions): Comparison[] {
       subject: () =>
         measureLoop({
           seconds,
+          timed,
           prepare: () => loadedState(prepared),
           run: (state) => plan(prepared, state).outcomes.length,
         }),
       limit: () =>
         measureLoop({
           seconds,
+          timed,
           prepare: () => new Map<string, Sum>(),
           run: (sums) => addLegs(legs, sums),
         }),

@@ -1,13 +1,16 @@
-// The benches: `npm run bench -- [name] [--seconds n] [--rounds n]`. Each measures the product and
-// the physical limit it is held against in turns, in one run, and leaves JSON in bench/results.
-// `npm run bench -- compare old.json new.json` says what changed between two of those.
+// The benches: `npm run bench -- [name ...] [options]`. Each measures the product and the physical
+// limit it is held against in turns, in one run, and leaves JSON in bench/results; at the end stands
+// a table of the targets. What takes its own arguments is a study. docs/benchmarks.md has it all.
 import { parseArgs } from 'node:util';
 import { codecBench } from './codec.ts';
-import { compareReports } from './compare.ts';
+import { compareBench } from './compare.ts';
 import { endToEndBench } from './end-to-end.ts';
 import { fanOutBench } from './fan-out.ts';
 import { ingestBench } from './ingest.ts';
-import { ledgerBench } from './ledger.ts';
+import { hotAccountsBench, ledgerBench } from './ledger.ts';
+import { type Judged, summaryMarkdown } from './lib/goals.ts';
+import { describeMachine } from './lib/machine.ts';
+import { resultsFolder, saveJson, saveText } from './lib/results.ts';
 import {
   type BenchOptions,
   type Comparison,
@@ -20,63 +23,82 @@ import { redemptionBench } from './redemption.ts';
 import { rulesBench } from './rules.ts';
 import { validateBench } from './validate.ts';
 
+/** Run by name, and all of them when none is named. */
 const benches: Record<string, (options: BenchOptions) => Comparison[]> = {
   codec: codecBench,
   rules: rulesBench,
   validate: validateBench,
   ingest: ingestBench,
   ledger: ledgerBench,
+  'hot-accounts': hotAccountsBench,
   'end-to-end': endToEndBench,
   redemption: redemptionBench,
   'fan-out': fanOutBench,
 };
 
-const { values, positionals } = parseArgs({
-  args: process.argv.slice(2),
-  allowPositionals: true,
-  options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: String(ROUNDS) },
-    rate: { type: 'string', default: '5000' },
-    batch: { type: 'string', default: '1' },
-  },
-});
-const options = {
-  seconds: Number(values.seconds),
-  rate: Number(values.rate),
-  batch: Number(values.batch),
+/** Run only by name, with arguments of their own; they give the exit code. */
+const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
+  compare: compareBench,
 };
-const rounds = Number(values.rounds);
 
-if (positionals[0] === 'compare') {
-  if (positionals.length !== 3) endWithUsage();
-  await compareReports(positionals[1]!, positionals[2]!).catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exit(1);
-  });
-} else {
-  const names = positionals.length > 0 ? positionals : Object.keys(benches);
-  const { seconds, rate, batch } = options;
-  const sensible = seconds > 0 && rounds >= 1 && rate > 0 && Number.isInteger(batch) && batch > 0;
-  if (names.some((name) => !benches[name]) || !sensible) endWithUsage();
-  for (const name of names)
-    for (const comparison of benches[name]!(options)) await measure(comparison);
+const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]
+       bench end-to-end [--rate events a second] [--batch events a request]
+       bench <study> [options], --help for each
+names:   ${Object.keys(benches).join(', ')}
+studies: ${Object.keys(studies).join(', ')}`;
+
+const [first = '', ...rest] = process.argv.slice(2);
+process.exitCode = await (studies[first]?.(rest) ?? runBenches(process.argv.slice(2)));
+
+async function runBenches(args: string[]): Promise<number> {
+  const asked = readArguments(args);
+  if (!asked) return 2;
+  const judged: Judged[] = [];
+  for (const name of asked.names)
+    for (const comparison of benches[name]!(asked.options)) {
+      const turns = Math.min(asked.rounds, comparison.rounds ?? asked.rounds);
+      const { seconds } = asked.options;
+      console.log(`${comparison.name}: ${turns} rounds of about ${seconds} s on each side`);
+      const report = await compare(comparison, turns);
+      printReport(report);
+      await saveReport(report);
+      judged.push(...report.judged);
+    }
+  await summarise(judged);
+  return 0;
 }
 
-async function measure(comparison: Comparison): Promise<void> {
-  const turns = Math.min(rounds, comparison.rounds ?? rounds);
-  console.log(`${comparison.name}: ${turns} rounds of about ${options.seconds} s on each side`);
-  const report = await compare(comparison, turns);
-  printReport(report);
-  console.log(`  saved    ${await saveReport(report)}`);
+async function summarise(judged: readonly Judged[]): Promise<void> {
+  const machine = describeMachine();
+  const markdown = summaryMarkdown(machine, judged);
+  if (judged.length > 0) console.log(`\n${markdown}`);
+  await saveText('summary.md', markdown);
+  await saveJson('summary', { machine, judged });
+  console.log(`saved in ${resultsFolder()}`);
 }
 
-function endWithUsage(): never {
-  console.error(
-    'usage: bench [name] [--seconds n] [--rounds n]\n' +
-      '       bench end-to-end [--rate events a second] [--batch events a request]\n' +
-      '       bench compare old.json new.json\n' +
-      `names: ${Object.keys(benches).join(', ')}`,
-  );
-  process.exit(2);
+function readArguments(args: string[]) {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        seconds: { type: 'string', default: '5' },
+        rounds: { type: 'string', default: String(ROUNDS) },
+        rate: { type: 'string' },
+        batch: { type: 'string', default: '1' },
+      },
+    });
+    const rate = values.rate === undefined ? null : Number(values.rate);
+    const [seconds, rounds, batch] = [values.seconds, values.rounds, values.batch].map(Number);
+    const names = positionals.length > 0 ? positionals : Object.keys(benches);
+    const unknown = names.filter((name) => !benches[name]);
+    if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(', ')}`);
+    const numbers = seconds! > 0 && rounds! >= 1 && (rate === null || rate > 0) && batch! >= 1;
+    if (!numbers || !Number.isInteger(batch)) throw new Error('options are numbers above 0');
+    return { names, rounds: rounds!, options: { seconds: seconds!, rate, batch: batch! } };
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    return null;
+  }
 }

@@ -5,15 +5,16 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Config } from '../src/config.ts';
 import { endWithin, stopSignal } from '../src/io/lifecycle.ts';
-import { type Log, createLog } from '../src/io/log.ts';
+import { createLog } from '../src/io/log.ts';
 import { publishMetrics, watchProcess } from '../src/io/metrics-text.ts';
 import { Metrics } from '../src/io/metrics.ts';
 import { type Sql, connectPostgres } from '../src/io/postgres.ts';
 import { blockingClient, producerClient } from '../src/io/redis.ts';
+import type { Rule } from '../src/ledger/decision.ts';
 import { storesReady } from '../src/store/ready.ts';
 import { Appender } from '../src/stream/append.ts';
-import { type Worker, startWorker } from '../src/worker.ts';
-import { rules } from './index.ts';
+import { type Worker, type WorkerParts, startWorker } from '../src/worker.ts';
+import { rules as allRules } from './index.ts';
 
 interface Clients {
   redis: Redis;
@@ -27,7 +28,10 @@ const SUPERSEDED = 75;
 const LAST_STEPS_MS = 5_000;
 
 /** Runs until a signal; resolves when what was in hand is settled and the leases are given back. */
-export async function runWorker(config: Config): Promise<void> {
+export async function runWorker(
+  config: Config,
+  rules: ReadonlyMap<string, Rule> = allRules,
+): Promise<void> {
   const name = config.processName ?? 'worker';
   const log = createLog(name, config.logLevel);
   const { databaseUrl, redisUrl } = config;
@@ -45,7 +49,7 @@ export async function runWorker(config: Config): Promise<void> {
 
   const metrics = new Metrics();
   watchProcess(metrics);
-  const worker = await start(config, name, clients, metrics, log);
+  const worker = await start(config, name, clients, { metrics, log, rules });
   const published = publishMetrics(metrics, join(config.home, 'run'), name);
   log.info('working');
 
@@ -63,19 +67,18 @@ function start(
   config: Config,
   name: string,
   clients: Clients,
-  metrics: Metrics,
-  log: Log,
+  parts: Pick<WorkerParts, 'metrics' | 'log' | 'rules'>,
 ): Promise<Worker> {
   const appender = new Appender(clients.redis, {
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
   });
   const onSuperseded = (): void => {
-    log.error('a newer worker of this name has started; give each its own PROCESS_NAME');
+    parts.log.error('a newer worker of this name has started; give each its own PROCESS_NAME');
     process.exit(SUPERSEDED);
   };
   return startWorker(
-    { ...clients, appender, metrics, log, rules, onSuperseded },
+    { ...clients, ...parts, appender, onSuperseded },
     {
       name,
       instance: randomUUID(),

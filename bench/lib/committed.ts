@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { otherSnapshots } from '../../src/io/metrics-text.ts';
 import type { Stack } from '../../test/services.ts';
 
-const END_TO_END = 'tallyrace_ledger_end_to_end_seconds';
+const FAMILIES = {
+  /** From accepted to committed, per event. */
+  endToEnd: 'tallyrace_ledger_end_to_end_seconds',
+  /** One write to the ledger. */
+  flush: 'tallyrace_flush_duration_seconds',
+};
 
 /** Counts by bucket; the last is what lies beyond the last bound. */
 export interface Buckets {
@@ -13,11 +18,14 @@ export interface Buckets {
 }
 
 /** Processes publish every second: waits for what was measured up to now. */
-export async function endToEnd({ home }: Stack): Promise<Buckets> {
+export async function workerTimes(
+  { home }: Pick<Stack, 'home'>,
+  what: keyof typeof FAMILIES,
+): Promise<Buckets> {
   for (const nowMs = Date.now(); ; await Bun.sleep(50)) {
     const snapshots = await otherSnapshots(join(home, 'run'), '');
     const worker = snapshots.find(({ process, at }) => process === 'worker-1' && at > nowMs);
-    const family = worker?.families.find(({ name }) => name === END_TO_END);
+    const family = worker?.families.find(({ name }) => name === FAMILIES[what]);
     if (family) return { bounds: family.buckets, counts: family.series[0]!.values.slice(0, -1) };
     if (Date.now() - nowMs > 10_000) throw new Error('the worker publishes no metrics');
   }
@@ -46,6 +54,11 @@ export function quantile(buckets: Buckets, fraction: number): number {
     seen += count;
   }
   return seen === totalOf(buckets) ? 0 : bounds.at(-1)!;
+}
+
+export function percentilesMs(buckets: Buckets): { p50Ms: number; p95Ms: number; p99Ms: number } {
+  const ms = (fraction: number): number => quantile(buckets, fraction) * 1000;
+  return { p50Ms: ms(0.5), p95Ms: ms(0.95), p99Ms: ms(0.99) };
 }
 
 /** Of the whole run, by `tallyrace verify`. */

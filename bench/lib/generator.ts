@@ -1,5 +1,6 @@
 // The load generator as a process of its own: takes a plan as its argument, prints one JSON result.
 import { HttpLoad, type LoadPlan, type LoadResult } from './http-load.ts';
+import { usageOf } from './machine.ts';
 import { type WorkloadSpec, requestMaker } from './workloads.ts';
 
 export interface GeneratorPlan extends Omit<LoadPlan, 'host' | 'port'> {
@@ -8,6 +9,7 @@ export interface GeneratorPlan extends Omit<LoadPlan, 'host' | 'port'> {
 
 export interface GeneratorResult extends LoadResult {
   cpuSeconds: number;
+  peakMb: number;
   wallSeconds: number;
 }
 
@@ -32,5 +34,6 @@ if (import.meta.main) {
   const used = process.cpuUsage(before);
   const cpuSeconds = (used.user + used.system) / 1e6;
   const wallSeconds = (performance.now() - startMs) / 1000;
-  process.stdout.write(JSON.stringify({ ...result, cpuSeconds, wallSeconds }));
+  const { peakMb } = usageOf(process.pid);
+  process.stdout.write(JSON.stringify({ ...result, cpuSeconds, peakMb, wallSeconds }));
 }

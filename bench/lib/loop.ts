@@ -1,5 +1,6 @@
 // Measures what needs no server under load: the same work again and again from this process. Only
 // `run` is timed; what it needs is made anew before each turn.
+import { Histogram } from './histogram.ts';
 import { watch } from './machine.ts';
 import type { Measurement } from './rounds.ts';
 
@@ -8,6 +9,8 @@ const WARM_UP_SECONDS = 0.3;
 export interface Loop<Input> {
   seconds: number;
   prepare: () => Input | Promise<Input>;
+  /** What one turn of it is, for the percentiles. */
+  timed: string;
   /** Gives how many things it did. */
   run: (input: Input) => number | Promise<number>;
   /** Other processes that do the work, idle while something is prepared. */
@@ -16,28 +19,35 @@ export interface Loop<Input> {
 
 export async function measureLoop<Input>(loop: Loop<Input>): Promise<Measurement> {
   await spin({ ...loop, seconds: WARM_UP_SECONDS });
-  const used = watch(loop.watched ?? {});
-  const { done, wallSeconds, cpuSeconds } = await spin(loop);
+  const used = watch({ bench: process.pid, ...loop.watched });
+  const { done, wallSeconds, cpuSeconds, times } = await spin(loop);
   const { cores, rssMb } = used(wallSeconds);
+  const { p50Ms, p95Ms, p99Ms } = times.summary();
   return {
     perSecond: done / wallSeconds,
-    cores: { bench: cpuSeconds / wallSeconds, ...cores },
-    rssMb: { bench: process.memoryUsage.rss() / 2 ** 20, ...rssMb },
+    ...{ p50Ms, p95Ms, p99Ms },
+    timed: loop.timed,
+    // Of this process, what it took to prepare does not count.
+    cores: { ...cores, bench: cpuSeconds / wallSeconds },
+    rssMb,
   };
 }
 
 async function spin<Input>({ seconds, prepare, run }: Loop<Input>) {
+  const times = new Histogram();
   let done = 0;
-  let wallSeconds = 0;
+  let wallMs = 0;
   let cpuSeconds = 0;
-  while (wallSeconds < seconds) {
+  while (wallMs < seconds * 1000) {
     const input = await prepare();
     const before = process.cpuUsage();
     const startMs = performance.now();
     done += await run(input);
-    wallSeconds += (performance.now() - startMs) / 1000;
+    const turnMs = performance.now() - startMs;
+    times.record(turnMs);
+    wallMs += turnMs;
     const used = process.cpuUsage(before);
     cpuSeconds += (used.user + used.system) / 1e6;
   }
-  return { done, wallSeconds, cpuSeconds };
+  return { done, wallSeconds: wallMs / 1000, cpuSeconds, times };
 }

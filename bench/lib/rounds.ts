@@ -1,17 +1,20 @@
 // Subject and limit take turns in one run, since a shared machine is not the same from one minute
 // to the next; the ratio is made of the medians of the rounds. A bench whose target is a time has
 // no limit beside it.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Machine, describeMachine } from './machine.ts';
+import { type Goal, type Judged, goalsText, judge } from './goals.ts';
+import { type Machine, describeMachine, machineText } from './machine.ts';
+import { saveJson } from './results.ts';
 
 export interface Measurement {
   perSecond: number;
   p50Ms?: number;
   p95Ms?: number;
   p99Ms?: number;
+  /** What took that long; left out for an answer to one request. */
+  timed?: string;
   /** CPU seconds used per second of wall clock, by name of process. */
   cores: Record<string, number>;
+  /** Peaks of the time measured. */
   rssMb: Record<string, number>;
   /** Of one encoded event, where the bench is about encoding. */
   bytesEach?: number;
@@ -21,7 +24,9 @@ export interface Measurement {
 
 export interface Comparison {
   name: string;
-  target: string;
+  /** What it is held to, or against, in words; the goals are what is judged. */
+  target?: string;
+  goals?: readonly Goal[];
   unit: string;
   subject: () => Promise<Measurement>;
   limit?: () => Promise<Measurement>;
@@ -45,13 +50,14 @@ export interface Report {
   subject: Measurement;
   limit: Measurement | null;
   ratio: number | null;
+  judged: Judged[];
 }
 
 /** What the command line asks of every bench; each takes what concerns it. */
 export interface BenchOptions {
   seconds: number;
-  /** Events per second of an open loop. */
-  rate: number;
+  /** Events per second of an open loop; null for those of the targets. */
+  rate: number | null;
   /** Events in one request of an open loop. */
   batch: number;
 }
@@ -67,24 +73,22 @@ export async function compare(comparison: Comparison, rounds: number): Promise<R
     measured.push({ limit, subject: await comparison.subject() });
   }
   showProgress('');
-  const { name, target, unit, figure = 'perSecond' } = comparison;
-  const limits = measured.flatMap(({ limit }) => limit ?? []);
+  return reportOf(comparison, measured);
+}
+
+function reportOf(comparison: Comparison, rounds: Round[]): Report {
+  const { name, unit, goals = [], figure = 'perSecond' } = comparison;
+  const limits = rounds.flatMap(({ limit }) => limit ?? []);
   const subject = medianOf(
-    measured.map((round) => round.subject),
+    rounds.map((round) => round.subject),
     figure,
   );
   const limit = limits.length > 0 ? medianOf(limits, figure) : null;
   const ratio = limit && subject.perSecond / limit.perSecond;
-  return {
-    name,
-    target,
-    unit,
-    machine: describeMachine(),
-    rounds: measured,
-    subject,
-    limit,
-    ratio,
-  };
+  const judged = goals.map((goal) => judge(goal, { name, unit, subject, ratio }));
+  const target = [goalsText(goals, unit), comparison.target].filter(Boolean).join('; ');
+  const machine = describeMachine();
+  return { name, target, unit, machine, rounds, subject, limit, ratio, judged };
 }
 
 /** One line that is written over, where somebody watches. */
@@ -105,38 +109,43 @@ export function printReport({ name, target, unit, machine, rounds, ...report }: 
   if (report.limit) printMeasurement('limit', unit, report.limit);
   const ratio = report.ratio === null ? '' : `ratio ${report.ratio.toFixed(2)}, `;
   console.log(`           ${ratio}medians of ${rounds.length} rounds`);
-  console.log(
-    `  machine  ${machine.cpu}, ${machine.cores} cores, ${machine.memoryMb} MB, ` +
-      `Bun ${machine.bun}, commit ${machine.commit}`,
-  );
+  for (const { goal, figure, met } of report.judged)
+    console.log(`  ${met ? 'met     ' : 'MISSED  '} ${goal}: ${figure}`);
+  console.log(`  machine  ${machineText(machine)}`);
 }
 
 function printMeasurement(label: string, unit: string, measured: Measurement): void {
   const rate = `${Math.round(measured.perSecond).toLocaleString('en')} ${unit}`;
-  const { p50Ms, p95Ms, p99Ms } = measured;
-  const latency = p50Ms === undefined ? '' : `p50 ${ms(p50Ms)}  p95 ${ms(p95Ms)}  p99 ${ms(p99Ms)}`;
-  const cores = pairs(measured.cores, 2, 'cores');
-  const bytes = measured.bytesEach ? `${measured.bytesEach.toFixed(0)} bytes each` : '';
-  console.log(`  ${label.padEnd(8)} ${rate.padEnd(22)} ${latency}${bytes}`);
-  console.log(`           ${cores}; ${pairs(measured.rssMb, 0, 'MB')}`);
+  const bytes = measured.bytesEach ? `  ${measured.bytesEach.toFixed(0)} bytes each` : '';
+  console.log(`  ${label.padEnd(8)} ${rate.padEnd(22)} ${latencyText(measured)}${bytes}`);
+  console.log(`           cores: ${pairs(measured.cores, 2)}`);
+  const each = pairs(cpuMicrosecondsEach(measured), 1);
+  console.log(`           CPU µs each: ${each}; peak MB: ${pairs(measured.rssMb, 0)}`);
   for (const doubt of measured.doubts ?? []) console.log(`           doubtful: ${doubt}`);
 }
 
-function ms(value: number | undefined): string {
-  return `${(value ?? 0).toFixed(2)} ms`;
+function latencyText({ p50Ms, p95Ms, p99Ms, timed }: Measurement): string {
+  if (p50Ms === undefined) return '';
+  const what = timed ? `  (${timed})` : '';
+  return `p50 ${ms(p50Ms)}  p95 ${ms(p95Ms)}  p99 ${ms(p99Ms)}${what}`;
 }
 
-function pairs(values: Record<string, number>, digits: number, unit: string): string {
+/** What one request or event costs each process: the figure that other load touches least. */
+export function cpuMicrosecondsEach({ cores, perSecond }: Measurement): Record<string, number> {
+  const entries = Object.entries(cores);
+  return Object.fromEntries(entries.map(([name, used]) => [name, (used / perSecond) * 1e6]));
+}
+
+function ms(value: number | undefined): string {
+  return `${(value ?? 0).toFixed((value ?? 0) < 0.1 ? 3 : 2)} ms`;
+}
+
+function pairs(values: Record<string, number>, digits: number): string {
   return Object.entries(values)
-    .map(([name, value]) => `${name} ${value.toFixed(digits)} ${unit}`)
+    .map(([name, value]) => `${name} ${value.toFixed(digits)}`)
     .join(', ');
 }
 
-export async function saveReport(report: Report): Promise<string> {
-  const folder = join(import.meta.dir, '../results');
-  mkdirSync(folder, { recursive: true });
-  const stamp = report.machine.at.replaceAll(/[:.]/g, '-');
-  const file = join(folder, `${report.name}-${stamp}.json`);
-  await Bun.write(file, `${JSON.stringify(report, null, 2)}\n`);
-  return file;
+export function saveReport(report: Report): Promise<string> {
+  return saveJson(report.name, report);
 }

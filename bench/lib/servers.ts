@@ -52,7 +52,7 @@ export async function measureHttp(
     perSecond: result.perSecond * batch,
     ...{ p50Ms, p95Ms, p99Ms },
     cores: { generator: result.cpuSeconds / result.wallSeconds, ...cores },
-    rssMb,
+    rssMb: { generator: result.peakMb, ...rssMb },
     doubts: doubtsOf(result, load),
   };
 }
@@ -79,6 +79,21 @@ export async function startBare(file: string, ...args: string[]) {
   return {
     pid: child.pid,
     url,
+    async stop() {
+      child.kill('SIGKILL');
+      await child.exited;
+    },
+  };
+}
+
+/** A worker whose earnings have no account in common; see its file. */
+export function startSpreadWorker({ environment }: Stack) {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../limits/spread-worker.ts')], {
+    env: { ...process.env, ...environment, PROCESS_NAME: 'worker-1', NODE_ENV: 'production' },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return {
+    pid: child.pid,
     async stop() {
       child.kill('SIGKILL');
       await child.exited;

@@ -27,3 +27,8 @@ export function zipf(size: number, random: () => number): () => number {
     return low;
   };
 }
+
+/** Every account alike; gives a function that draws 0..size-1. */
+export function uniform(size: number, random: () => number): () => number {
+  return () => Math.floor(random() * size);
+}

@@ -101,10 +101,18 @@ function buildBatch(
 }
 
 /** Two statements in flight, so that the server never waits for the client. */
-export async function writeBatches(sql: Sql, batches: readonly string[][]): Promise<void> {
+export async function writeBatches(
+  sql: Sql,
+  batches: readonly string[][],
+  onWritten: (ms: number) => void = () => {},
+): Promise<void> {
   let before: Promise<unknown> = Promise.resolve();
   for (const batch of batches) {
-    const written = sql.unsafe(WRITE, batch, { prepare: true }).execute();
+    const startMs = performance.now();
+    const written = sql
+      .unsafe(WRITE, batch, { prepare: true })
+      .execute()
+      .then(() => onWritten(performance.now() - startMs));
     await before;
     before = written;
   }

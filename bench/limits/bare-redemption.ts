@@ -79,6 +79,7 @@ export async function measureBareRedemptions(
   try {
     return await measureLoop({
       seconds,
+      timed: `${PIPELINES} pipelines of ${PIPELINE}`,
       watched: { redis: stack.redisPid },
       async prepare() {
         for (let n = 0; n < PIPELINE * PIPELINES; n++) await redeem();

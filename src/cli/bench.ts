@@ -9,14 +9,11 @@ export function addBench(program: Command): void {
   program
     .command('bench')
     .description('measure this machine: the product beside its physical limit')
-    .argument('[names...]', 'validate, ingest, ledger …; all when none is named')
-    .option('--seconds <number>', 'for each side and round')
-    .option('--rounds <number>', 'subject and limit in turns')
-    .option('--rate <number>', 'end-to-end: events a second')
-    .option('--batch <number>', 'end-to-end: events in a request')
-    .action(async (names: string[], options: Record<string, string>) => {
-      const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-      const child = Bun.spawn([process.execPath, RUN, ...names, ...flags], {
+    .argument('[names...]', 'benches with their options, or a study; see docs/benchmarks.md')
+    // The benches know their own options.
+    .allowUnknownOption()
+    .action(async (names: string[]) => {
+      const child = Bun.spawn([process.execPath, RUN, ...names], {
         stdio: ['inherit', 'inherit', 'inherit'],
       });
       const code = await child.exited;

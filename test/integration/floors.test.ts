@@ -30,10 +30,10 @@ function credit(id: string, user: string, amount: number, n = 0) {
   );
 }
 
-test('of 400 concurrent debits exactly those succeed that the balance covers', async () => {
-  await credit('deposit', 'u_hot', 1_000);
+test('of 3,000 concurrent debits exactly those succeed that the balance covers', async () => {
+  await credit('deposit', 'u_hot', 10_000);
   const replies = await Promise.all(
-    Array.from({ length: 400 }, (_, n) => credit(`debit_${n}`, 'u_hot', -10, n)),
+    Array.from({ length: 3_000 }, (_, n) => credit(`debit_${n}`, 'u_hot', -10, n)),
   );
   const verdicts: Record<string, number> = {};
   for (const { status, body } of replies) {
@@ -41,9 +41,9 @@ test('of 400 concurrent debits exactly those succeed that the balance covers', a
     const name = [status, verdict, reason].filter(Boolean).join(' ');
     verdicts[name] = (verdicts[name] ?? 0) + 1;
   }
-  expect(verdicts).toEqual({ '200 posted': 100, '200 refused insufficient_balance': 300 });
+  expect(verdicts).toEqual({ '200 posted': 1_000, '200 refused insufficient_balance': 2_000 });
   const balance = await clients[0]!.get('/v1/accounts/user:u_hot:earnings/balance');
-  expect(balance.body).toMatchObject({ balance: { amount: 0, currency: 'USD' }, sequence: 101 });
+  expect(balance.body).toMatchObject({ balance: { amount: 0, currency: 'USD' }, sequence: 1_001 });
 }, 60_000);
 
 test('a debit within one request sees the credit before it', async () => {

@@ -1,10 +1,13 @@
-// What the benches conclude from what they measured: changes between two runs, and quantiles of the
-// worker's own histogram.
+// What the benches conclude from what they measured: changes between two runs, goals met or missed,
+// and quantiles of the worker's own histogram.
 import { describe, expect, test } from 'bun:test';
 import { changesBetween, sameMachine } from '../../bench/lib/changes.ts';
 import { quantile, since } from '../../bench/lib/committed.ts';
+import { judge } from '../../bench/lib/goals.ts';
 import type { Machine } from '../../bench/lib/machine.ts';
 import { type Report, compare } from '../../bench/lib/rounds.ts';
+import { factorBetween, slopeOf } from '../../bench/lib/statistics.ts';
+import { seededRandom } from '../../bench/lib/zipf.ts';
 
 const machine: Machine = {
   cpu: 'abacus',
@@ -24,7 +27,7 @@ function report(rounds: readonly (readonly [number, number | null, number])[]): 
   const { subject, limit } = measured[0]!;
   return {
     ...{ name: 'bench', target: '', unit: 'events/s', machine, rounds: measured },
-    ...{ subject, limit, ratio: null },
+    ...{ subject, limit, ratio: null, judged: [] },
   };
 }
 
@@ -50,14 +53,15 @@ describe('two runs of a bench', () => {
     expect(new Set(Object.values(verdicts(base, other)))).toEqual(new Set(['same']));
   });
 
-  test('differ for the better or the worse when no round of one reaches into the other', () => {
+  test('differ for the better or the worse when the spread of the rounds leaves no doubt', () => {
     const faster = report([
-      [111, 200, 8],
-      [130, 200, 7.1],
-      [120, 200, 9],
+      [191, 200, 18],
+      [210, 200, 17],
+      [200, 200, 19],
     ]);
     expect(verdicts(base, faster)).toMatchObject({ rate: 'better', ratio: 'better' });
-    expect(verdicts(base, faster)).toMatchObject({ 'p99 ms': 'worse', 'MB server': 'same' });
+    expect(verdicts(base, faster)).toMatchObject({ 'p99 ms': 'worse', 'peak MB server': 'same' });
+    expect(verdicts(base, faster)).toMatchObject({ 'CPU µs server': 'better' });
     expect(verdicts(faster, base)).toMatchObject({ rate: 'worse', 'p99 ms': 'better' });
   });
 
@@ -69,11 +73,31 @@ describe('two runs of a bench', () => {
     ]);
     expect(verdicts(base, elsewhere)).toMatchObject({
       ratio: 'same',
-      rate: 'better',
+      rate: 'machine',
+      'p99 ms': 'same',
       'rate of the limit': 'changed',
     });
     expect(sameMachine(base, { ...base, machine: { ...machine, cores: 64 } })).toBe(false);
     expect(sameMachine(base, elsewhere)).toBe(true);
+  });
+
+  test('on a slower machine a program that keeps its pace is better, by the ratio', () => {
+    const slower = report([
+      [100, 100, 5],
+      [110, 100, 6],
+      [90, 100, 7],
+    ]);
+    expect(verdicts(base, slower)).toMatchObject({ ratio: 'better', rate: 'same' });
+  });
+
+  test('that differ by less than three hundredths are the same, however sure that is', () => {
+    const steady = (rate: number) =>
+      report([
+        [rate, null, 5],
+        [rate, null, 5],
+      ]);
+    expect(verdicts(steady(100), steady(102))).toMatchObject({ rate: 'same' });
+    expect(verdicts(steady(100), steady(104))).toMatchObject({ rate: 'better' });
   });
 
   test('of one round cannot be told apart, however far they are', () => {
@@ -92,6 +116,79 @@ describe('two runs of a bench', () => {
   test('give the range with its middle', () => {
     const [rate] = changesBetween(base, base).filter(({ figure }) => figure === 'rate');
     expect(rate!.before).toEqual({ low: 90, middle: 100, high: 110 });
+  });
+});
+
+describe('the spread of three rounds', () => {
+  const random = seededRandom(20_261_120);
+  const bell = (): number => {
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    return radius * Math.cos(2 * Math.PI * random());
+  };
+  const rounds = (middle: number): number[] =>
+    Array.from({ length: 3 }, () => middle * Math.exp(0.1 * bell()));
+  const found = (factor: number): number => {
+    let count = 0;
+    for (let n = 0; n < 5_000; n++) {
+      const { low, high } = factorBetween(rounds(100), rounds(100 * factor))!;
+      if (low > 1 || high < 1) count++;
+    }
+    return count / 5_000;
+  };
+
+  test('takes equal programs for different ones about once in a hundred', () => {
+    expect(found(1)).toBeWithin(0.005, 0.015);
+  });
+
+  test('finds a program that is twice as fast', () => {
+    expect(found(2)).toBeGreaterThan(0.9);
+  });
+
+  test('cannot be told of one round, or of a figure that is zero', () => {
+    expect(factorBetween([1], [1, 2])).toBeNull();
+    expect(factorBetween([0, 1], [1, 2])).toBeNull();
+  });
+});
+
+test('a slope is the growth for each step, whatever lies around it', () => {
+  expect(slopeOf([1, 2, 3, 4].map((x) => [x, 7 + 3 * x]))).toBeCloseTo(3);
+  expect(slopeOf([10, 11, 12, 13].map((x) => [x, x % 2]))).toBeCloseTo(0.2);
+  expect(slopeOf([])).toBe(0);
+  expect(slopeOf([[5, 5]])).toBe(0);
+});
+
+describe('a goal', () => {
+  const subject = { perSecond: 50_000, p99Ms: 5, rssMb: { server: 399.9 } };
+  const measured = { name: 'validate', unit: 'checks/s', subject, ratio: 0.7512 };
+
+  test('is met from its bound on, and below its bound where less is better', () => {
+    const bench = { row: 'T1', bench: 'validate' };
+    expect(judge({ row: 'T1', figure: 'ratio', atLeast: 0.75 }, measured)).toEqual({
+      ...bench,
+      ...{ goal: 'ratio >= 0.75', figure: '0.75', met: true },
+    });
+    expect(judge({ row: 'T1', figure: 'perSecond', atLeast: 50_001 }, measured)).toEqual({
+      ...bench,
+      ...{ goal: '>= 50,001 checks/s', figure: '50,000', met: false },
+    });
+    expect(judge({ row: 'T1', figure: 'p99Ms', below: 5 }, measured)).toMatchObject({
+      ...{ goal: 'p99 < 5 ms', figure: '5 ms', met: false },
+    });
+    const memory = { row: 'T1', figure: 'peakMb', process: 'server', below: 400 } as const;
+    expect(judge(memory, measured)).toMatchObject({ goal: 'server < 400 MB', met: true });
+  });
+
+  test('that was not measured is missed', () => {
+    const broken = { ...measured, ratio: null, subject: { ...subject, p99Ms: Number.NaN } };
+    const missed = { figure: 'not measured', met: false };
+    expect(judge({ row: 'T1', figure: 'ratio', atLeast: 0 }, broken)).toMatchObject(missed);
+    expect(judge({ row: 'T1', figure: 'p99Ms', below: 5 }, broken)).toMatchObject(missed);
+  });
+
+  test('says so when the figure is doubtful', () => {
+    const doubted = { ...measured, subject: { ...subject, doubts: ['3 answers with status 500'] } };
+    const { figure } = judge({ row: 'T1', figure: 'perSecond', atLeast: 1 }, doubted);
+    expect(figure).toBe('50,000 (doubtful)');
   });
 });
 
