@@ -1,7 +1,7 @@
-// What changed between two reports of one bench, by the spread of their rounds: a figure has changed
-// when 99 % certainty leaves "no change" out, and by at least three hundredths. A machine is not the
-// same from one hour to the next, which the spread of one run cannot know; so where the limit has
-// changed too, rates and times are put down to the machine, and the ratio says what the program did.
+// What changed between two reports of one bench, by the spread of their rounds: a figure changed
+// when 99 % certainty leaves "no change" out, and by at least three hundredths. A machine differs
+// from one hour to the next, which the spread of one run cannot know; so where the limit has
+// changed too, rates and times are put down to the machine: the ratio says what the program did.
 import { type Measurement, type Report, type Round, cpuMicrosecondsEach } from './rounds.ts';
 import { type Interval, factorBetween } from './statistics.ts';
 

@@ -26,7 +26,7 @@ export async function allSettled(redis: Redis, topic: Topic): Promise<number> {
   return appended;
 }
 
-async function sumOver(redis: Redis, keyOf: (partition: number) => string): Promise<number> {
+export async function sumOver(redis: Redis, keyOf: (partition: number) => string): Promise<number> {
   const keys = Array.from({ length: PARTITIONS }, (_, partition) => keyOf(partition));
   const values = await redis.mget(...keys);
   return values.reduce((sum, value) => sum + Number(value ?? 0), 0);

@@ -10,7 +10,7 @@ export interface Target {
 }
 
 export interface WorkloadSpec {
-  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'game';
+  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'game' | 'mixed';
   target: Target;
   /** Codes or accounts to spread over. */
   keys: number;
@@ -30,6 +30,7 @@ const makers: Record<WorkloadSpec['name'], (spec: WorkloadSpec) => RequestMaker>
   redeem: (spec) => redemptions(spec, true),
   'reserve-commit': reservationsAndCommits,
   game: games,
+  mixed,
 };
 
 export function couponCode(n: number): string {
@@ -99,4 +100,24 @@ function games({ target, run }: WorkloadSpec): RequestMaker {
         '"profit":{"amount":1234567,"currency":"USD"},"completed_at":"2026-01-31T12:00:00Z"}}',
       'Prefer: wait=ledger; timeout=5000\r\n',
     );
+}
+
+/** Of twenty requests ten checks, five events, three redemptions, two balances. */
+function mixed(spec: WorkloadSpec): RequestMaker {
+  const [check, event, redeem] = [
+    validations(spec),
+    ingests({ ...spec, batch: 1 }),
+    redemptions(spec, true),
+  ];
+  const { host, port, apiKey } = spec.target;
+  const authorization = apiKey ? `Authorization: Bearer ${apiKey}\r\n` : '';
+  const balance = (n: number): string =>
+    `GET /v1/accounts/user:u_${spread(n, spec.keys)}:earnings/balance?currency=USD HTTP/1.1\r\n` +
+    `Host: ${host}:${port}\r\n${authorization}\r\n`;
+  return (n, answer) => {
+    const turn = (n * 7) % 20;
+    if (turn < 10) return check(n, answer);
+    if (turn < 15) return event(n, answer);
+    return turn < 18 ? redeem(n, answer) : balance(n);
+  };
 }

@@ -18,7 +18,9 @@ export function progress(what: string, total: number | null): Progress {
     const of = total === null ? '' : ` of ${total.toLocaleString('en')}`;
     const count = `${done.toLocaleString('en')}${of}`;
     const bar = total === null ? '' : `${barOf(done / Math.max(total, 1))} `;
-    process.stderr.write(`\r${what} ${bar}${count}, ${perSecond.toLocaleString('en')}/s\x1b[K`);
+    const left = total === null || perSecond === 0 ? '' : leftText((total - done) / perSecond);
+    const pace = `${perSecond.toLocaleString('en')}/s${left}`;
+    process.stderr.write(`\r${what} ${bar}${count}, ${pace}\x1b[K`);
   };
   return {
     add(count) {
@@ -32,6 +34,12 @@ export function progress(what: string, total: number | null): Progress {
       process.stderr.write('\n');
     },
   };
+}
+
+function leftText(seconds: number): string {
+  if (seconds < 1) return '';
+  const minutes = Math.floor(seconds / 60);
+  return `, ${minutes}:${String(Math.floor(seconds % 60)).padStart(2, '0')} left`;
 }
 
 function barOf(share: number): string {
