@@ -1,17 +1,17 @@
-// Average load: an ordinary busy hour, in two minutes. Balance reads stay below the 1,000 per
-// minute that a key has by default.
-import type { Options } from 'k6/options';
-import { prepare } from './lib/journeys.ts';
-import { plateau } from './lib/scenarios.ts';
-import { thresholds } from './lib/thresholds.ts';
+// Average load: an ordinary busy hour, in three minutes.
+import { busyHour, optionsOf, scenarios } from './lib/scenarios.ts';
+import { summaryOf } from './lib/summary.ts';
+import { normal } from './lib/thresholds.ts';
 
-export { readBalance, redeem, sendEvents, validate } from './lib/journeys.ts';
+export * from './lib/journeys.ts';
 
-export const options: Options = {
-  scenarios: plateau({ validate: 400, redeem: 50, sendEvents: 100, readBalance: 10 }, '15s', '90s'),
-  thresholds,
-};
+export const options = optionsOf(
+  scenarios(busyHour, [
+    { phase: 'ramp', seconds: 20, from: 0, to: 1 },
+    { phase: 'steady', seconds: 150, from: 1, to: 1 },
+    { phase: 'end', seconds: 10, from: 1, to: 0 },
+  ]),
+  normal(),
+);
 
-export function setup(): void {
-  prepare();
-}
+export const handleSummary = summaryOf('average', normal());

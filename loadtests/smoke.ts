@@ -1,16 +1,17 @@
-// Smoke: does every journey work at all? Ten seconds of almost nothing.
-import type { Options } from 'k6/options';
-import { prepare } from './lib/journeys.ts';
-import { steady } from './lib/scenarios.ts';
-import { thresholds } from './lib/thresholds.ts';
+// Smoke: does every journey work at all? Half a minute of almost nothing.
+import { optionsOf, scenarios } from './lib/scenarios.ts';
+import { summaryOf } from './lib/summary.ts';
+import { normal } from './lib/thresholds.ts';
 
-export { readBalance, redeem, sendEvents, validate } from './lib/journeys.ts';
+export * from './lib/journeys.ts';
 
-export const options: Options = {
-  scenarios: steady({ validate: 5, redeem: 5, sendEvents: 2, readBalance: 2 }, '10s'),
-  thresholds,
-};
+const calls = { validate: 10, redeem: 5, sendEvent: 5, sendEvents: 2, readBalance: 5 };
 
-export function setup(): void {
-  prepare();
-}
+export const options = optionsOf(
+  scenarios({ ...calls, followEvent: 2, waitForLedger: 2 }, [
+    { phase: 'steady', seconds: 30, from: 1, to: 1 },
+  ]),
+  normal(),
+);
+
+export const handleSummary = summaryOf('smoke', normal());

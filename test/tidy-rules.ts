@@ -194,7 +194,11 @@ const layers: readonly Layer[] = [
   },
   { match: /^src\/app\.ts$/, mayImport: /^(schemas|src\/(?!main|cli|supervisor))/ },
   { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(io|stream)\/)/ },
-  { match: /^src\//, mayImport: /^(schemas|consumers|src)\/|^package\.json$|^bench\/run\.ts$/ },
+  {
+    match: /^src\//,
+    mayImport:
+      /^(schemas|consumers|src)\/|^package\.json$|^bench\/run\.ts$|^loadtests\/lib\/report/,
+  },
 ];
 
 export const importDirection: Rule = ({ path, text }) => {

@@ -1,73 +1,128 @@
-// What simulated callers do: a checkout checks a code and redeems it, a game server sends results
-// in batches, somebody reads a balance. One check a request, one name a route: both cost the
-// generator.
+// What simulated callers do: a checkout checks a code and redeems it in one step or two, a game
+// server sends earnings one by one and in batches, somebody looks at a balance, and a few follow
+// their event into the ledger.
+// Invariant: every id holds the run, the scenario and the iteration, so none is ever sent twice.
+import { fail, sleep } from 'k6';
 import exec from 'k6/execution';
-import http, { type Params } from 'k6/http';
-import { check, fail } from 'k6';
-import { headers, run, url } from './target.ts';
+import http from 'k6/http';
+import { Trend } from 'k6/metrics';
+import { type Reply, expect, get, post, tryGet, wasAnswered } from './requests.ts';
+import { key, run, url } from './target.ts';
 
 const CODES = 100;
 const USERS = 10_000;
-const BATCH_EVENTS = 20;
+/** Accounts that somebody has open on a screen; the others are read once in a while. */
+const WATCHED_USERS = 200;
+const BATCH_EVENTS = 25;
+/** Every how manyth check is of a code that is mistyped, redemption is given up, read is cold. */
+const MISTYPED = 20;
+const GIVEN_UP = 5;
+const COLD = 20;
+const VISIBLE_WITHIN_MS = 10_000;
+const ASK_AGAIN_S = 0.05;
 
-const code = (n: number): string => `LOAD-${run}-${n % CODES}`;
+/** From the answer to an event until a read of its account shows it. */
+const ledgerVisible = new Trend('ledger_visible', true);
+
 const total = { amount: 5_000, currency: 'USD' };
-
-function named(name: string, extra: Record<string, string> = {}): Params {
-  return { headers: { ...headers, ...extra }, tags: { name } };
-}
+const code = (n: number): string => `LOAD-${run}-${n % CODES}`;
+const user = (n: number): string => `load-${n % USERS}`;
+const balancePath = (who: string): string =>
+  `/v1/accounts/user:${who}:earnings/balance?currency=USD`;
+const iteration = (): number => exec.scenario.iterationInTest;
+const idOf = (n: number): string => `${run}-${exec.scenario.name}-${n}`;
 
 /** Once, before the load: the coupons that the checkouts use. */
-export function prepare(): void {
+export function setup(): void {
+  const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
+  const terms = JSON.stringify({ kind: 'percent', percent_bp: 1_000 });
   for (let n = 0; n < CODES; n++) {
-    const terms = JSON.stringify({ kind: 'percent', percent_bp: 1_000 });
-    const reply = http.put(`${url}/v1/coupons/${code(n)}`, terms, named('prepare'));
-    if (reply.status !== 200 && reply.status !== 201)
-      fail(`a coupon could not be made (${reply.status}): is TALLYRACE_KEY right? ${reply.body}`);
+    const params = { headers, tags: { name: 'setup' }, responseType: 'text' as const };
+    const { status, body } = http.put(`${url}/v1/coupons/${code(n)}`, terms, params);
+    if (status !== 200 && status !== 201)
+      fail(`a coupon could not be made (${status}): is TALLYRACE_KEY right? ${body}`);
   }
 }
 
 export function validate(): void {
-  const n = exec.scenario.iterationInTest;
-  const body = JSON.stringify({ code: code(n), order: { total } });
-  const reply = http.post(`${url}/v1/coupons/validate`, body, named('validate'));
-  check(reply, {
-    'the code is valid': ({ status, body: text }) => status === 200 && isValid(text),
-  });
+  const n = iteration();
+  const mistyped = n % MISTYPED === 0;
+  const body = JSON.stringify({ code: mistyped ? `TYPO-${n}` : code(n), order: { total } });
+  const reply = post('validate', '/v1/coupons/validate', body, { readBody: true });
+  if (!wasAnswered('validate', reply)) return;
+  expect('validate', String(reply.body).includes(`"valid":${mistyped ? 'false' : 'true'}`));
 }
 
-function isValid(text: unknown): boolean {
-  return String(text).includes('"valid":true');
-}
-
+/** One step for half of the orders; for the others a reservation, then what the payment says. */
 export function redeem(): void {
-  const n = exec.scenario.iterationInTest;
-  const order = { id: `o-${run}-${n}`, total };
-  const body = JSON.stringify({ code: code(n), customer_id: `c-${n}`, order, commit: true });
-  const params = named('redeem', { 'Idempotency-Key': `${run}-${n}` });
-  const reply = http.post(`${url}/v1/redemptions`, body, params);
-  check(reply, { redeemed: ({ status }) => status === 201 });
+  const n = iteration();
+  const id = idOf(n);
+  const commit = n % 2 === 0;
+  const reply = post(
+    'redeem',
+    '/v1/redemptions',
+    JSON.stringify({
+      code: code(n),
+      customer_id: `c-${id}`,
+      order: { id: `o-${id}`, total },
+      commit,
+    }),
+    { headers: { 'Idempotency-Key': id }, readBody: !commit },
+  );
+  if (commit || !wasAnswered('redeem', reply)) return;
+  const settled = n % GIVEN_UP === 0 ? 'release' : 'commit';
+  post(settled, `/v1/redemptions/${String(reply.json('id'))}/${settled}`, '{}', {});
+}
+
+export function sendEvent(): void {
+  const n = iteration();
+  post('event', '/v1/events', earning(idOf(n), user(n)), { events: 1 });
 }
 
 export function sendEvents(): void {
-  const n = exec.scenario.iterationInTest;
-  const events = Array.from({ length: BATCH_EVENTS }, (_, index) => ({
-    id: `evt-${run}-${n}-${index}`,
-    type: 'earning.credited',
-    data: {
-      user_id: `load-${(n * BATCH_EVENTS + index) % USERS}`,
-      kind: 'load_test',
-      amount: { amount: 1, currency: 'USD' },
-      reference: run,
-    },
-  }));
-  const reply = http.post(`${url}/v1/events`, JSON.stringify(events), named('events'));
-  check(reply, { 'events accepted': ({ status }) => status === 202 });
+  const n = iteration();
+  const id = idOf(n);
+  const first = n * BATCH_EVENTS;
+  const events: string[] = [];
+  for (let index = 0; index < BATCH_EVENTS; index++)
+    events.push(earning(`${id}-${index}`, user(first + index)));
+  post('events', '/v1/events', `[${events.join(',')}]`, { events: BATCH_EVENTS });
 }
 
 export function readBalance(): void {
-  const user = `load-${exec.scenario.iterationInTest % USERS}`;
-  const path = `/v1/accounts/user:${user}:earnings/balance?currency=USD`;
-  const reply = http.get(`${url}${path}`, named('balance'));
-  check(reply, { 'balance read': ({ status }) => status === 200 });
+  const n = iteration();
+  get('balance', balancePath(user(n % COLD === 0 ? n : n % WATCHED_USERS)));
+}
+
+/** Posts, then asks for a balance that is no older than that. */
+export function followEvent(): void {
+  const n = iteration();
+  const reply = post('event', '/v1/events', earning(idOf(n), user(n)), {
+    events: 1,
+    readBody: true,
+  });
+  if (!wasAnswered('event', reply)) return;
+  const acceptedAt = Date.now();
+  const path = `${balancePath(user(n))}&at_least=${String(reply.json('results.0.position'))}`;
+  let shown: Reply = tryGet('balance_at', path);
+  while (shown.status === 503 && Date.now() - acceptedAt < VISIBLE_WITHIN_MS) {
+    sleep(ASK_AGAIN_S);
+    shown = tryGet('balance_at', path);
+  }
+  // What never showed counts with the time after which we gave up: late, and not wrong.
+  ledgerVisible.add(Date.now() - acceptedAt);
+  expect('balance_at', shown.status === 200 || shown.status === 503);
+}
+
+/** The same as one request, which is answered after the commit. */
+export function waitForLedger(): void {
+  const n = iteration();
+  const prefer = { Prefer: 'wait=ledger; timeout=10000' };
+  post('event_wait', '/v1/events', earning(idOf(n), user(n)), { headers: prefer, events: 1 });
+}
+
+/** Written as text: building and serialising thousands of objects a second is the generator's CPU. */
+function earning(id: string, who: string): string {
+  const amount = '{"amount":1,"currency":"USD"}';
+  return `{"id":"${id}","type":"earning.credited","data":{"user_id":"${who}","kind":"load_test","amount":${amount},"reference":"${run}"}}`;
 }

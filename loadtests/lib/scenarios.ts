@@ -1,54 +1,94 @@
-// Turns rates into k6 scenarios of the open model: requests keep their timetable whether or not the
-// server keeps up, as real callers do.
-import type { Scenario } from 'k6/options';
-import { rate } from './target.ts';
+// Turns steps of a load into k6 scenarios of the open model: requests keep their timetable whether
+// or not the server keeps up, as real callers do.
+// Invariant: scenario names are unique in a run, since ids of events and orders are made of them.
+import type { Options, Scenario } from 'k6/options';
+import { scale, secondsOr } from './target.ts';
+import type { Thresholds } from './thresholds.ts';
 
-export interface Rates {
+/** What callers do, in iterations per second. Functions of these names are in journeys.ts. */
+export interface Mix {
   validate: number;
   redeem: number;
+  sendEvent: number;
   sendEvents: number;
   readBalance: number;
+  followEvent: number;
+  waitForLedger: number;
 }
 
-/** Callers in flight that k6 holds ready for each request per second; more would only cost memory. */
-const CALLERS_PER_RATE = 0.5;
+/** A part of a run: how many times the mix, where it starts and where it ends. */
+export interface Step {
+  phase: string;
+  seconds: number;
+  from: number;
+  to: number;
+}
+
+/** An ordinary busy hour: 560 requests and 2,070 events a second. */
+export const busyHour: Mix = {
+  validate: 300,
+  redeem: 40,
+  sendEvent: 60,
+  sendEvents: 80,
+  readBalance: 50,
+  followEvent: 5,
+  waitForLedger: 5,
+};
+
+/**
+ * Callers held ready for each iteration per second: a stall of that many seconds drops nothing. A
+ * caller costs k6 about 0.4 MB, and one that is made during the run costs CPU then.
+ */
+const CALLERS_PER_RATE = 0.7;
 const CALLERS_MIN = 10;
+const LAST_ANSWERS = '15s';
 
-/** Every journey at a steady rate for the whole time. */
-export function steady(rates: Rates, duration: string): Record<string, Scenario> {
-  return each(rates, (perSecond) => ({
-    executor: 'constant-arrival-rate',
-    rate: perSecond,
-    timeUnit: '1s',
-    duration,
-    preAllocatedVUs: callers(perSecond),
-  }));
+/** All steps one after the other, each journey at its own rate. */
+export function scenarios(mix: Mix, steps: readonly Step[]): Record<string, Scenario> {
+  const planned = steps.reduce((sum, { seconds }) => sum + seconds, 0);
+  const stretch = secondsOr(planned) / planned;
+  const made: Record<string, Scenario> = {};
+  let startS = 0;
+  for (const step of steps) {
+    const durationS = Math.max(1, Math.round(step.seconds * stretch));
+    for (const [exec, perSecond] of Object.entries<number>({ ...mix }))
+      made[`${exec}_${step.phase}`] = {
+        ...timetable(perSecond * scale, step, `${durationS}s`),
+        exec,
+        startTime: `${startS}s`,
+        gracefulStop: LAST_ANSWERS,
+        tags: { phase: step.phase },
+      };
+    startS += durationS;
+  }
+  return made;
 }
 
-/** Up, a plateau, and down again. */
-export function plateau(rates: Rates, ramp: string, duration: string): Record<string, Scenario> {
-  return each(rates, (perSecond) => ({
-    executor: 'ramping-arrival-rate',
-    startRate: 1,
-    timeUnit: '1s',
-    preAllocatedVUs: callers(perSecond),
-    stages: [
-      { target: perSecond, duration: ramp },
-      { target: perSecond, duration },
-      { target: 0, duration: ramp },
-    ],
-  }));
-}
-
-function each(rates: Rates, scenario: (perSecond: number) => Scenario): Record<string, Scenario> {
-  return Object.fromEntries(
-    Object.entries(rates).map(([exec, perSecond]: [string, number]) => [
-      exec,
-      { ...scenario(rate(perSecond)), exec },
-    ]),
+function timetable(perSecond: number, { from, to }: Step, duration: string): Scenario {
+  const rate = (load: number): number => Math.max(1, Math.round(perSecond * load));
+  const preAllocatedVUs = Math.max(
+    CALLERS_MIN,
+    Math.ceil(rate(Math.max(from, to)) * CALLERS_PER_RATE),
   );
+  const shared = { timeUnit: '1s', preAllocatedVUs };
+  return from === to
+    ? { ...shared, executor: 'constant-arrival-rate', rate: rate(to), duration }
+    : {
+        ...shared,
+        executor: 'ramping-arrival-rate',
+        startRate: rate(from),
+        stages: [{ target: rate(to), duration }],
+      };
 }
 
-function callers(perSecond: number): number {
-  return Math.max(CALLERS_MIN, Math.ceil(perSecond * CALLERS_PER_RATE));
+/** What every kind of run shares. Few tags and no bodies, since both cost the generator. */
+export function optionsOf(plan: Record<string, Scenario>, thresholds: Thresholds): Options {
+  return {
+    scenarios: plan,
+    thresholds,
+    discardResponseBodies: true,
+    systemTags: ['name', 'status', 'scenario', 'check', 'expected_response'],
+    summaryTrendStats: ['count', 'med', 'p(95)', 'p(99)', 'max'],
+    userAgent: 'tallyrace-load',
+  };
 }

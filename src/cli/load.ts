@@ -1,73 +1,62 @@
-// load: the k6 suite of loadtests/ against a running installation. k6 is a program of its own; we
-// find it and hand it the address and the key, or say in one line how to get it.
+// load: the k6 suite of loadtests/ against an installation, held to its thresholds. What runs here
+// is used; when nothing does, a stack is started for the run.
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
-import { readConfig } from '../config.ts';
-import { homeAt } from '../supervisor/home.ts';
+import { Argument, type Command } from 'commander';
+import { type Kind, kinds, passed } from '../../loadtests/lib/report.ts';
+import { stopSignal } from '../io/lifecycle.ts';
 import { Failure, exitCodes } from './exit.ts';
-
-const SCRIPTS = resolve(import.meta.dir, '../../loadtests');
-const KINDS = ['smoke', 'average'] as const;
-const INSTALL = 'CGO_ENABLED=0 go install go.k6.io/k6/v2@v2.2.0';
-/** What k6 exits with when a threshold was crossed. */
-const THRESHOLD_CROSSED = 99;
+import { findK6 } from './load-k6.ts';
+import { runLoad } from './load-run.ts';
+import { openTarget } from './load-target.ts';
 
 interface LoadOptions {
   url?: string;
+  key?: string;
   scale: string;
+  duration?: string;
 }
+
+const SECONDS = { s: 1, m: 60, h: 3_600 } as const;
 
 export function addLoad(program: Command): void {
   program
     .command('load')
-    .description('load a running installation with k6 and hold it to the thresholds')
-    .argument('<kind>', KINDS.join(', '))
-    .option('--url <url>', 'where it runs (default: this machine, PORT)')
+    .description('load an installation with k6, hold it to the thresholds, prove the books')
+    .addArgument(new Argument('<kind>', 'what kind of load').choices(kinds))
+    .option('--url <url>', 'an installation elsewhere, whose books are not proved (needs a key)')
+    .option('--key <key>', 'whose books are loaded (default: a key of the tenant "load")')
     .option('--scale <factor>', 'multiplies every rate', '1')
+    .option('--duration <time>', 'how long in all, e.g. 30s or 5m (default: as the script says)')
+    .addHelpText('after', '\nExits 0 when all thresholds were met and the books hold, else 1.')
     .action(load);
 }
 
-async function load(kind: string, options: LoadOptions): Promise<void> {
-  const script = join(SCRIPTS, `${kind}.ts`);
-  if (!KINDS.some((each) => each === kind))
-    throw new Failure(
-      `There is no load "${kind}"; there are: ${KINDS.join(', ')}`,
-      exitCodes.usage,
-    );
-  if (!(Number(options.scale) > 0))
+async function load(kind: Kind, options: LoadOptions): Promise<void> {
+  const seconds = options.duration === undefined ? undefined : String(secondsOf(options.duration));
+  const { scale } = options;
+  if (!(Number(scale) > 0 && Number.isFinite(Number(scale))))
     throw new Failure('--scale must be a number above 0', exitCodes.usage);
-  const k6 = Bun.which('k6');
-  if (!k6)
-    throw new Failure(
-      `k6 is not on PATH. With Go installed:\n  ${INSTALL}\nthen add its bin directory to PATH.`,
-      exitCodes.unavailable,
-    );
-  const config = readConfig(process.env);
-  const child = Bun.spawn([k6, 'run', script], {
-    env: {
-      ...process.env,
-      K6_NO_USAGE_REPORT: 'true',
-      TALLYRACE_URL: options.url ?? `http://127.0.0.1:${config.port}`,
-      TALLYRACE_KEY: keyOf(config.demoKey, config.home),
-      TALLYRACE_LOAD_SCALE: options.scale,
-      TALLYRACE_LOAD_RUN: randomBytes(4).toString('hex'),
-    },
-    stdio: ['inherit', 'inherit', 'inherit'],
-  });
-  const code = await child.exited;
-  if (code === THRESHOLD_CROSSED)
-    throw new Failure('A threshold was crossed.', exitCodes.checkFailed);
-  if (code !== 0) throw new Failure(`k6 ended with code ${code}.`, exitCodes.unavailable);
+  const k6 = findK6(process.env['PATH']);
+  const run = randomBytes(4).toString('hex');
+  const stop = stopSignal();
+  let stopped = false;
+  void stop.then(() => (stopped = true));
+  const target = await openTarget({ ...options, run }, (line) => console.log(`· ${line}`));
+  try {
+    if (stopped) throw new Failure('stopped', exitCodes.unavailable);
+    const report = await runLoad(k6, target, { kind, run, scale, seconds }, stop);
+    if (!passed(report)) throw new Failure('The load was not met.', exitCodes.checkFailed);
+  } finally {
+    await target.close();
+  }
 }
 
-function keyOf(given: string | null, home: string): string {
-  if (given) return given;
-  const file = homeAt(home).demoKey;
-  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+function secondsOf(text: string): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(s|m|h)$/.exec(text) ?? [];
+  const seconds = Number(amount) * SECONDS[unit as keyof typeof SECONDS];
+  if (seconds >= 1) return seconds;
   throw new Failure(
-    `There is no demo key in ${home}. Start Tallyrace first, or set TALLYRACE_KEY.`,
-    exitCodes.unavailable,
+    '--duration must be at least a second, written as 30s, 5m or 1h',
+    exitCodes.usage,
   );
 }

@@ -5,6 +5,7 @@ import { readConfig } from '../config.ts';
 import { type Sql, connectPostgres } from '../io/postgres.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { withServers } from '../supervisor/home.ts';
+import type { Urls } from '../supervisor/plans.ts';
 import { Failure, exitCodes } from './exit.ts';
 
 export interface Servers {
@@ -13,10 +14,17 @@ export interface Servers {
 }
 
 /** Runs an action with both clients, as the application role, without a limit on statement time. */
-export async function withRunningServers<T>(action: (servers: Servers) => Promise<T>): Promise<T> {
-  const { databaseUrl, redisUrl } = withServers(readConfig(process.env));
-  const redis = producerClient(redisUrl!, 'cli');
-  const sql = connectPostgres(databaseUrl!, { max: 2, name: 'cli', statementTimeoutMs: 0 });
+export function withRunningServers<T>(action: (servers: Servers) => Promise<T>): Promise<T> {
+  return withServersAt(withServers(readConfig(process.env)), action);
+}
+
+/** The same for servers that are known already. */
+export async function withServersAt<T>(
+  { databaseUrl, redisUrl }: Urls,
+  action: (servers: Servers) => Promise<T>,
+): Promise<T> {
+  const redis = producerClient(redisUrl, 'cli');
+  const sql = connectPostgres(databaseUrl, { max: 2, name: 'cli', statementTimeoutMs: 0 });
   try {
     await redisReady(redis).catch((error: unknown) => {
       throw new Failure(`${String(error)}; is "tallyrace up" running?`, exitCodes.unavailable);

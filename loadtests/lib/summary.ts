@@ -1,0 +1,25 @@
+// k6's last call: the report on the terminal and, where a place was given, in files.
+import { pageOf } from './report-page.ts';
+import { rowOf, textOf } from './report-text.ts';
+import { type Kind, type Summary, reportOf } from './report.ts';
+import { results, run, scale, url } from './target.ts';
+import type { Thresholds } from './thresholds.ts';
+
+/**
+ * The function that k6 calls with the figures of the whole run. The thresholds are made anew: k6
+ * keeps its own form of them in the options.
+ */
+export function summaryOf(kind: Kind, thresholds: Thresholds) {
+  return (summary: Summary): Record<string, string> => {
+    const about = { kind, run, url, scale, at: new Date().toISOString() };
+    const report = reportOf(about, summary, thresholds);
+    const files = results
+      ? {
+          [`${results}.json`]: `${JSON.stringify(report, null, 2)}\n`,
+          [`${results}.html`]: pageOf(report),
+          [`${results}.md`]: `${rowOf(report)}\n`,
+        }
+      : {};
+    return { ...files, stdout: `\n${textOf(report)}\n` };
+  };
+}
