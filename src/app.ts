@@ -33,12 +33,9 @@ export function createApp(routes: readonly Route[], parts: GuardParts, options: 
     app.route(
       route.method,
       elysiaPath(route.path),
-      ({ request, params, server }) =>
-        guard.serve({
-          request,
-          params: params as Record<string, string>,
-          socketAddress: () => server?.requestIP(request)?.address ?? '',
-        }),
+      // Not Elysia's `server`, which it defines anew on every request that names it.
+      ({ request, params }) =>
+        guard.serve({ request, params: params as Record<string, string>, server: app.server }),
       { parse: 'none' },
     );
     if (isForBrowsers(route)) app.options(elysiaPath(route.path), () => preflight(route.method));

@@ -4,7 +4,7 @@ import type { Key } from '../cache/keys.ts';
 import type { Limiter, Plan, Standing } from './limits.ts';
 import type { PolicyName } from './policies.ts';
 import type { Problem } from './problem.ts';
-import { addressOf, traceparentOf } from './request.ts';
+import { addressOf, requestIdOf, traceparentOf } from './request.ts';
 import type { Context } from './route.ts';
 
 export interface ContextParts {
@@ -17,7 +17,8 @@ export interface ContextParts {
 export interface Incoming {
   request: Request;
   params: Record<string, string>;
-  socketAddress(): string;
+  /** Null where no socket is: in a test. */
+  server: { requestIP(request: Request): { address: string } | null } | null;
 }
 
 const noKey: Key = { id: '', tenant: 0, scopes: new Set(), publishable: false, limits: {} };
@@ -28,27 +29,38 @@ export class RequestContext implements Context {
   body: unknown = undefined;
   query: unknown = undefined;
   idempotencyKey = '';
-  readonly standing: Standing = { policy: [], limit: [] };
+  /** Null until a limit is asked. */
+  standing: Standing | null = null;
+  params: unknown;
+  isAnswered = false;
+  readonly request: Request;
+  readonly headers: Headers;
+  readonly requestId: string;
+  readonly startedAt = performance.now();
 
   constructor(
     private readonly incoming: Incoming,
     private readonly parts: ContextParts,
-    readonly requestId: string,
-    readonly headers: Headers,
-    public params: unknown,
-  ) {}
+    readonly resolve: (response: Response) => void,
+  ) {
+    this.request = incoming.request;
+    this.headers = incoming.request.headers;
+    this.params = incoming.params;
+    this.requestId = requestIdOf(this.headers);
+  }
 
   get traceparent(): string | undefined {
     return traceparentOf(this.headers);
   }
 
   get ip(): string {
-    const { incoming, parts } = this;
-    return addressOf(this.headers, incoming.socketAddress(), parts.trustedProxyHops);
+    const { request, incoming, parts } = this;
+    const address = incoming.server?.requestIP(request)?.address ?? '';
+    return addressOf(this.headers, address, parts.trustedProxyHops);
   }
 
   get signal(): AbortSignal {
-    return this.incoming.request.signal;
+    return this.request.signal;
   }
 
   async spend(policy: PolicyName, points = 1): Promise<void> {
@@ -60,12 +72,7 @@ export class RequestContext implements Context {
     if (refusal) throw refusal;
   }
 
-  take(
-    plan: Plan,
-    buckets: Plan['early'],
-    user: string | undefined,
-    points = 1,
-  ): Promise<Problem | null> {
+  take(plan: Plan, buckets: Plan['early'], user?: string, points = 1): Promise<Problem | null> {
     const tenant = String(this.tenant);
     const identities = {
       ip: `${tenant}:${this.ip}`,
@@ -73,6 +80,7 @@ export class RequestContext implements Context {
       user: user === undefined ? undefined : `${tenant}:${user}`,
       tenant,
     };
+    this.standing ??= { policy: [], limit: [] };
     return this.parts.limiter.take(plan, buckets, identities, this.standing, points);
   }
 }

@@ -10,14 +10,7 @@ import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import { Problem, problem, problemBody, unavailable } from './problem.ts';
-import {
-  bodyInTime,
-  queryOf,
-  readText,
-  refusedLength,
-  refusedType,
-  requestIdOf,
-} from './request.ts';
+import { Readings, queryOf, readText, refusedLength, refusedType, tooSlow } from './request.ts';
 import { type Recorder, type RouteMeter, idsOf } from './recorder.ts';
 import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
@@ -45,6 +38,9 @@ export class Guard {
   private readonly accepts: boolean;
   private readonly forBrowsers: boolean;
   private readonly meter: RouteMeter;
+  private readonly readings = new Readings<RequestContext>((context) => {
+    this.answer(context, tooSlow());
+  });
 
   constructor(
     private readonly route: Route,
@@ -61,68 +57,74 @@ export class Guard {
     this.meter = parts.recorder.route(route.name, route.tag);
   }
 
-  async serve(incoming: Incoming): Promise<Response> {
+  /** One promise and one async function for the whole way: each more would cost every request as
+   * much as all of the checks. */
+  serve(incoming: Incoming): Promise<Response> {
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    const context = new RequestContext(incoming, this.parts, resolve);
     const { admission } = this.parts;
-    const startedAt = performance.now();
-    const { headers } = incoming.request;
-    const context = new RequestContext(
-      incoming,
-      this.parts,
-      requestIdOf(headers),
-      headers,
-      incoming.params,
-    );
     const refusal = this.route.scope === null ? null : admission.refusal(this.accepts);
     admission.inFlight++;
+    if (refusal) this.answer(context, refusal);
+    else void this.run(context);
+    return promise;
+  }
+
+  private async run(context: RequestContext): Promise<void> {
+    const { route } = this;
     try {
-      const outcome = refusal ?? (await this.run(incoming.request, context));
-      return this.respond(outcome, context, startedAt);
+      let plan: Plan | null = null;
+      if (route.scope !== null) {
+        const found = this.parts.keys.find(bearerOf(context.headers));
+        const refusal = this.admit(found instanceof Promise ? await found : found, context);
+        if (refusal) return this.answer(context, refusal);
+        plan = this.planFor(context.key);
+        const limited = plan && plan.early.length > 0 && (await context.take(plan, plan.early));
+        if (limited) return this.answer(context, limited);
+      }
+      const unreadable = this.readHead(context);
+      if (unreadable) return this.answer(context, unreadable);
+      if (this.body) {
+        this.readings.begin(context);
+        const text = await readText(context.request, this.bodyBytesMax);
+        this.readings.end(context);
+        // Given up meanwhile, and answered: what comes late is not carried out.
+        if (context.isAnswered) return;
+        const wrong = typeof text === 'string' ? this.readBody(text, context) : text;
+        if (wrong) return this.answer(context, wrong);
+      }
+      const wrong = this.readAddress(context);
+      if (wrong) return this.answer(context, wrong);
+      if (plan && plan.late.length > 0) {
+        const limited = await context.take(plan, plan.late, route.limitUser?.(context.body));
+        if (limited) return this.answer(context, limited);
+      }
+      const outcome = this.carryOut(context);
+      this.answer(context, outcome instanceof Promise ? await outcome : outcome);
     } catch (error) {
-      return this.respond(this.refusalOf(error, context), context, startedAt);
-    } finally {
-      admission.leave();
+      this.readings.end(context);
+      this.answer(context, this.refusalOf(error, context));
     }
   }
 
-  private async run(request: Request, context: RequestContext): Promise<Outcome> {
-    const { route, contentTypes, bodyBytesMax } = this;
-    let plan: Plan | null = null;
-    if (route.scope !== null) {
-      const found = this.parts.keys.find(bearerOf(context.headers));
-      const key = found instanceof Promise ? await found : found;
-      const refusal = this.admit(key, context);
-      if (refusal) return refusal;
-      plan = this.planFor(context.key);
-      if (plan && plan.early.length > 0) {
-        const limited = await context.take(plan, plan.early, undefined);
-        if (limited) return limited;
-      }
-    }
-    if (route.idempotent) {
-      const given = idempotencyKeyOf(context.headers);
-      if (typeof given !== 'string') return given;
-      context.idempotencyKey = given;
-    }
-    if (this.body) {
-      const refusal =
-        refusedLength(context.headers, bodyBytesMax) ?? refusedType(context.headers, contentTypes);
-      if (refusal) return refusal;
-      const text = await bodyInTime(readText(request, bodyBytesMax));
-      if (typeof text !== 'string') return text;
-      const wrong = this.readBody(text, context);
-      if (wrong) return wrong;
-    }
-    const wrong = this.readAddress(request, context);
-    if (wrong) return wrong;
-    if (plan && plan.late.length > 0) {
-      const user = route.limitUser?.(context.body);
-      const limited = await context.take(plan, plan.late, user);
-      if (limited) return limited;
-    }
-    if (route.idempotent) return this.runOnce(request, context);
+  private carryOut(context: RequestContext): Outcome | Promise<Outcome> {
+    const { route } = this;
+    if (route.idempotent) return this.runOnce(context);
     const outcome = route.handler(context as never);
     // Clients of stores that append have deadlines of their own; a timer each would cost them.
     return outcome instanceof Promise && !this.accepts ? beforeDeadline(outcome) : outcome;
+  }
+
+  /** What the headers say, before a byte of the body is read. */
+  private readHead(context: RequestContext): Problem | null {
+    const { headers } = context;
+    if (this.route.idempotent) {
+      const given = idempotencyKeyOf(headers);
+      if (typeof given !== 'string') return given;
+      context.idempotencyKey = given;
+    }
+    if (!this.body) return null;
+    return refusedLength(headers, this.bodyBytesMax) ?? refusedType(headers, this.contentTypes);
   }
 
   private admit(key: Key | null, context: RequestContext): Problem | null {
@@ -156,14 +158,14 @@ export class Guard {
     return this.body!.fits(context.body) ? null : this.body!.refusal(context.body);
   }
 
-  private readAddress(request: Request, context: RequestContext): Problem | null {
+  private readAddress(context: RequestContext): Problem | null {
     if (this.params) {
       const params = this.params.convert(context.params as Record<string, string>);
       if (!this.params.fits(params)) return this.params.refusal(params);
       context.params = params;
     }
     if (this.query) {
-      const texts = queryOf(request.url);
+      const texts = queryOf(context.request.url);
       if (texts instanceof Problem) return texts;
       const query = this.query.convert(texts);
       if (!this.query.fits(query)) return this.query.refusal(query);
@@ -172,9 +174,9 @@ export class Guard {
     return null;
   }
 
-  private async runOnce(request: Request, context: RequestContext): Promise<Outcome> {
+  private async runOnce(context: RequestContext): Promise<Outcome> {
     const { idempotency } = this.parts;
-    const { tenant, idempotencyKey: key } = context;
+    const { tenant, idempotencyKey: key, request } = context;
     const fingerprint = fingerprintOf(new URL(request.url).pathname, context.body);
     const claim = await idempotency.claim(tenant, this.route.name, key, fingerprint);
     if (!isClaim(claim)) return claim;
@@ -201,12 +203,16 @@ export class Guard {
     return outage ?? problem(500, 'internal_error', 'It has been logged under the request id.');
   }
 
-  private respond(outcome: Outcome, context: RequestContext, startedAt: number): Response {
+  /** Answers once: a request whose body was given up may still come to an end. */
+  private answer(context: RequestContext, outcome: Outcome): void {
+    if (context.isAnswered) return;
     const response = responseOf(outcome, context.requestId, context.standing);
     if (this.forBrowsers && context.headers.has('origin'))
       for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
-    this.meter.record(response.status, performance.now() - startedAt, context);
-    return response;
+    context.isAnswered = true;
+    this.meter.record(response.status, performance.now() - context.startedAt, context);
+    this.parts.admission.leave();
+    context.resolve(response);
   }
 }
 
@@ -230,9 +236,11 @@ function bearerOf(headers: Headers): string {
   return /^bearer +/i.test(given) ? given.replace(/^bearer +/i, '') : '';
 }
 
-const noStanding: Standing = { policy: [], limit: [] };
-
-export function responseOf(outcome: Outcome, requestId: string, standing = noStanding): Response {
+export function responseOf(
+  outcome: Outcome,
+  requestId: string,
+  standing: Standing | null = null,
+): Response {
   if (outcome instanceof Response) {
     outcome.headers.set('X-Request-Id', requestId);
     return outcome;
@@ -242,7 +250,7 @@ export function responseOf(outcome: Outcome, requestId: string, standing = noSta
     'Content-Type': isProblem ? 'application/problem+json' : 'application/json',
     'X-Request-Id': requestId,
   };
-  if (standing.policy.length > 0) limitHeaders(standing, headers);
+  if (standing) limitHeaders(standing, headers);
   if (outcome.headers) Object.assign(headers, outcome.headers);
   const body = isProblem ? problemBody(outcome, requestId) : (outcome satisfies Answer).body;
   return new Response(JSON.stringify(body), { status: outcome.status, headers });

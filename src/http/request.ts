@@ -78,49 +78,34 @@ async function readChunks(request: Request, bytesMax: number): Promise<string | 
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** A body that drips holds a place that others wait for. */
 const BODY_MS_MAX = 10_000;
 const SWEEP_MS = 1_000;
 
-interface Reading {
-  since: number;
-  giveUp(): void;
+/** Requests whose body is on its way. One that drips holds a place that others wait for, so it is
+ * given up after about ten seconds. One timer for all: a timer each would cost more than most wait. */
+export class Readings<Reader extends { startedAt: number }> {
+  private readonly open = new Set<Reader>();
+
+  constructor(giveUp: (reader: Reader) => void) {
+    setInterval(() => {
+      const oldest = performance.now() - BODY_MS_MAX;
+      for (const reader of this.open) if (reader.startedAt < oldest) giveUp(reader);
+    }, SWEEP_MS).unref();
+  }
+
+  begin(reader: Reader): void {
+    this.open.add(reader);
+  }
+
+  end(reader: Reader): void {
+    this.open.delete(reader);
+  }
 }
 
-const readings = new Set<Reading>();
-
-// One timer for all of them: a timer a request would cost more than most requests wait.
-setInterval(() => {
-  const oldest = performance.now() - BODY_MS_MAX;
-  for (const reading of readings) if (reading.since < oldest) reading.giveUp();
-}, SWEEP_MS).unref();
-
-/** The body, or a 408 when it has not arrived after about ten seconds. */
-export function bodyInTime(body: Promise<string | Problem>): Promise<string | Problem> {
-  const { promise, resolve, reject } = Promise.withResolvers<string | Problem>();
-  const reading: Reading = {
-    since: performance.now(),
-    giveUp() {
-      readings.delete(reading);
-      resolve(
-        problem(408, 'request_timeout', 'The body did not arrive in time.', {
-          headers: { Connection: 'close' },
-        }),
-      );
-    },
-  };
-  readings.add(reading);
-  body.then(
-    (text) => {
-      readings.delete(reading);
-      resolve(text);
-    },
-    (error: Error) => {
-      readings.delete(reading);
-      reject(error);
-    },
-  );
-  return promise;
+export function tooSlow(): Problem {
+  return problem(408, 'request_timeout', 'The body did not arrive in time.', {
+    headers: { Connection: 'close' },
+  });
 }
 
 /** A repeated parameter is refused: which one is meant cannot be known. */
