@@ -1,6 +1,6 @@
 // `npm run bench -- check`: has something become much slower? Short benches, ratios only, so that
 // any machine can say, held to the floors of floors.json, which lie well below what was measured.
-// Exit 1 and a line for each ratio below its floor. A quiet machine is not needed, an idle one helps.
+// Exit 1 and a line for each ratio below its floor. An idle machine helps, a quiet one need not be.
 import { codecBench } from './codec.ts';
 import floors from './floors.json' with { type: 'json' };
 import { ingestBench } from './ingest.ts';

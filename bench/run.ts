@@ -22,6 +22,7 @@ import {
   saveReport,
 } from './lib/rounds.ts';
 import { loadBench } from './load.ts';
+import { memoryBench } from './memory.ts';
 import { redemptionBench } from './redemption.ts';
 import { rulesBench } from './rules.ts';
 import { validateBench } from './validate.ts';
@@ -45,6 +46,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   compare: compareBench,
   growth: growthBench,
   load: loadBench,
+  memory: memoryBench,
 };
 
 const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]

@@ -46,6 +46,10 @@ export function earningSource(
   };
 }
 
+export function* take(next: () => Earning, count: number): Generator<Earning> {
+  for (let n = 0; n < count; n++) yield next();
+}
+
 export function earningData({ user, amount }: Earning) {
   return {
     user_id: user,

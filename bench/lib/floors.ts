@@ -1,5 +1,5 @@
-// What of a check is too slow. Invariant: a floor that nothing was measured for is a finding too, so
-// a bench that was renamed or is broken cannot pass.
+// What of a check is too slow. Invariant: a floor that nothing was measured for is a finding too,
+// so a bench that was renamed or is broken cannot pass.
 import type { Report } from './rounds.ts';
 
 type Checked = Pick<Report, 'name' | 'ratio' | 'subject'>;

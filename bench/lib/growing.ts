@@ -4,12 +4,11 @@
 import type { Redis } from 'ioredis';
 import { progress } from '../../src/cli/progress.ts';
 import { producerClient, redisReady } from '../../src/io/redis.ts';
-import { offsetKey, settledKey } from '../../src/stream/topology.ts';
 import { fill } from './backlog.ts';
-import { type Earning, LEGS, earningSource } from './earnings.ts';
+import { LEGS, earningSource, take } from './earnings.ts';
 import type { LastingStack } from './lasting-stack.ts';
 import { watch } from './machine.ts';
-import { sumOver } from './progress.ts';
+import { appendedTo, settledTo } from './progress.ts';
 import { sizesOf, totalMb } from './sizes.ts';
 
 /** About three seconds of a worker; some ten megabytes in Redis. */
@@ -61,8 +60,8 @@ async function feed(
   const run = `g${Date.now().toString(36)}`;
   const next = earningSource(users, run, 'zipf', Date.now());
   const wanted = Math.ceil(entries / LEGS);
-  let appended = await appendedTo(redis);
-  let settled = await settledTo(redis);
+  let appended = await appendedTo(redis, 'events');
+  let settled = await settledTo(redis, 'events');
   const bar = progress('entries', (wanted - settled) * LEGS);
   let stretch = await openStretch(stack, pids, settled);
   let movedMs = performance.now();
@@ -72,7 +71,7 @@ async function feed(
       await fill(redis, take(next, count));
       appended += count;
     } else await Bun.sleep(10);
-    const now = await settledTo(redis);
+    const now = await settledTo(redis, 'events');
     bar.add((now - settled) * LEGS);
     if (now > settled) movedMs = performance.now();
     else if (performance.now() - movedMs > STALLED_MS)
@@ -86,10 +85,6 @@ async function feed(
     stretch = await openStretch(stack, pids, settled);
   }
   bar.end();
-}
-
-function* take(next: () => Earning, count: number): Generator<Earning> {
-  for (let n = 0; n < count; n++) yield next();
 }
 
 async function openStretch(stack: LastingStack, pids: Record<string, number>, from: number) {
@@ -122,12 +117,4 @@ async function walBytes({ owner }: LastingStack): Promise<number> {
   const [row] = await owner<{ bytes: number }[]>`
     select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes`;
   return row!.bytes;
-}
-
-function appendedTo(redis: Redis): Promise<number> {
-  return sumOver(redis, (partition) => offsetKey('events', partition));
-}
-
-function settledTo(redis: Redis): Promise<number> {
-  return sumOver(redis, (partition) => settledKey('events', partition));
 }

@@ -26,8 +26,8 @@ export function growthMarkdown(found: Found): string {
     `The load: ${count(entries)} entries of ${count(events)} events.\n`,
     stretchTable(stretches),
     paceText(found),
-    `Pages of 50 from the newest ${count(history.entriesBack)} entries of ${count(history.users)} ` +
-      `users, ${count(history.pages)} of them:\n`,
+    `${count(history.pages)} pages of 50 from the newest ${count(history.entriesBack)} ` +
+      `entries of ${count(history.users)} users:\n`,
     pagesTable(history),
     sizesMarkdown(sizes, { events, entries }),
     `\`tallyrace verify\` ${verdict}; it took ${verified.seconds.toFixed(1)} s.\n`,
@@ -64,8 +64,8 @@ function paceText({ empty, pace }: Found): string {
   const fresh = pace.rounds.flatMap(({ limit }) => limit ?? []);
   const grown = pace.rounds.map(({ subject }) => subject);
   return (
-    `T3, entries/s by round. Before the load, empty: ${rates(empty)}. After it, in turns: a fresh ` +
-    `ledger ${rates(fresh)}; this one ${rates(grown)}. Ratio ${pace.ratio?.toFixed(2)}.\n`
+    `T3, entries/s by round. Before the load, empty: ${rates(empty)}. After it, in turns: ` +
+    `a fresh ledger ${rates(fresh)}; this one ${rates(grown)}. Ratio ${pace.ratio?.toFixed(2)}.\n`
   );
 }
 

@@ -1,6 +1,6 @@
 // The history of accounts as a client reads it: pages of 50 at random places in the newest 10,000
 // entries of random users who have that many. Each page is asked for twice: first of a Postgres
-// that has just started, with its files out of the system's cache where that can be done, then warm.
+// that has just started, its files out of the system's cache where that can be done; then warm.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Histogram, type Percentiles } from './histogram.ts';

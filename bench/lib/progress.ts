@@ -12,7 +12,7 @@ export async function reached(
   count: number,
 ): Promise<{ atMs: number; settled: number }> {
   for (const startMs = performance.now(); ; await Bun.sleep(5)) {
-    const settled = await sumOver(redis, (partition) => settledKey(topic, partition));
+    const settled = await settledTo(redis, topic);
     const atMs = performance.now();
     if (settled >= count) return { atMs, settled };
     if (atMs - startMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
@@ -21,12 +21,22 @@ export async function reached(
 
 /** Waits until everything appended so far is settled; gives how much that is. */
 export async function allSettled(redis: Redis, topic: Topic): Promise<number> {
-  const appended = await sumOver(redis, (partition) => offsetKey(topic, partition));
+  const appended = await appendedTo(redis, topic);
   await reached(redis, topic, appended);
   return appended;
 }
 
-export async function sumOver(redis: Redis, keyOf: (partition: number) => string): Promise<number> {
+/** Events ever appended. */
+export function appendedTo(redis: Redis, topic: Topic): Promise<number> {
+  return sumOver(redis, (partition) => offsetKey(topic, partition));
+}
+
+/** Of those, what the ledger has accounted for. */
+export function settledTo(redis: Redis, topic: Topic): Promise<number> {
+  return sumOver(redis, (partition) => settledKey(topic, partition));
+}
+
+async function sumOver(redis: Redis, keyOf: (partition: number) => string): Promise<number> {
   const keys = Array.from({ length: PARTITIONS }, (_, partition) => keyOf(partition));
   const values = await redis.mget(...keys);
   return values.reduce((sum, value) => sum + Number(value ?? 0), 0);
