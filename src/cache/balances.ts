@@ -1,50 +1,65 @@
 // The balance cache: one hash per account name, a field per unit holding "<sequence>:<balance>".
+// A reader that finds nothing claims the hash, reads the ledger and fills it; from the claim on,
+// every commit is written into it. Accounts that nobody reads cost nothing.
 // Writers set absolute values with the sequence as version, so that a late or repeated write cannot
 // turn a balance back. The field "*" says that the hash names every unit of the account.
 // Invariant: a cached balance is never newer than the ledger, and older only until the write after
 // its commit arrives; when such a write may have been lost, the generation changes and all expire.
+import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 
-/** Takes: generation key, account hashes; ttl s, then per field: hash index, unit, sequence,
- * balance.
+/** Takes: generation key, an account hash for each change; per change "<unit> <sequence>:<balance>".
+ * Writes into hashes of this generation only: what is not there cannot be out of date.
  * Safe to repeat: yes, older sequences lose. */
 const PUT = `
 local generation = redis.call('GET', KEYS[1]) or '0'
-for i = 2, #ARGV, 4 do
-  local key = KEYS[1 + tonumber(ARGV[i])]
-  if redis.call('HGET', key, '#') ~= generation then
-    redis.call('DEL', key)
-    redis.call('HSET', key, '#', generation)
+for i = 2, #KEYS do
+  if redis.call('HGET', KEYS[i], '#') == generation then
+    local unit, value = string.match(ARGV[i - 1], '^(%S+) (.+)$')
+    local held = redis.call('HGET', KEYS[i], unit)
+    if not held or
+        tonumber(string.match(held, '^%d+')) < tonumber(string.match(value, '^%d+')) then
+      redis.call('HSET', KEYS[i], unit, value)
+    end
   end
-  local held = redis.call('HGET', key, ARGV[i + 1])
-  if not held or tonumber(string.match(held, '^%d+')) < tonumber(ARGV[i + 2]) then
-    redis.call('HSET', key, ARGV[i + 1], ARGV[i + 2] .. ':' .. ARGV[i + 3])
-  end
-  redis.call('EXPIRE', key, ARGV[1])
 end
 return 1
 `;
 
-/** Takes: generation key, account hash. Gives: the generation, and the hash's fields and values. */
+/** Takes: generation key, account hash; a claim, its time to live in s.
+ * Gives: the hash's fields and values. Where it is of no use, it is claimed first ("?"). */
 const GET = `
 local generation = redis.call('GET', KEYS[1]) or '0'
-if redis.call('HGET', KEYS[2], '#') ~= generation then return {generation} end
-return {generation, redis.call('HGETALL', KEYS[2])}
+if redis.call('HGET', KEYS[2], '#') ~= generation then
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], '#', generation, '?', ARGV[1])
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+return redis.call('HGETALL', KEYS[2])
 `;
 
-/** Takes: generation key, account hash; the generation that was read before the balances were, ttl.
- * Marks the hash complete, unless the generation has changed since. */
-const COMPLETE = `
-if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
-if redis.call('HGET', KEYS[2], '#') ~= ARGV[1] then
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[2], '#', ARGV[1])
+/** Takes: generation key, account hash; the claim that was there before the balances were read, time
+ * to live in s, then unit, sequence and balance of each.
+ * Marks the hash complete, unless it is another one by now: that may have missed a commit which
+ * these balances do not have either. Safe to repeat: yes. */
+const FILL = `
+local generation = redis.call('GET', KEYS[1]) or '0'
+if redis.call('HGET', KEYS[2], '#') ~= generation then return 0 end
+if redis.call('HGET', KEYS[2], '?') ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 3 do
+  local held = redis.call('HGET', KEYS[2], ARGV[i])
+  if not held or tonumber(string.match(held, '^%d+')) < tonumber(ARGV[i + 1]) then
+    redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1] .. ':' .. ARGV[i + 2])
+  end
 end
 redis.call('HSET', KEYS[2], '*', '1')
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 1
 `;
+
+/** Longer than any read of balances takes; a slower one fills nothing. */
+const CLAIM_TTL_S = 60;
 
 export interface BalanceChange {
   tenant: number;
@@ -61,16 +76,19 @@ export interface UnitBalance {
 }
 
 interface Scripts {
-  balancesPut(keys: number, ...args: (string | number)[]): Promise<number>;
+  balancesPut(keys: number, ...args: string[]): Promise<number>;
   balancesGet(
     generation: string,
     account: string,
-  ): Promise<[generation: string, fields?: string[]]>;
-  balancesComplete(
+    claim: string,
+    claimTtlS: number,
+  ): Promise<string[]>;
+  balancesFill(
     generation: string,
     account: string,
-    seen: string,
+    claim: string,
     ttlS: number,
+    ...balances: (string | number)[]
   ): Promise<number>;
 }
 
@@ -83,58 +101,63 @@ export class BalanceCache {
   ) {
     redis.defineCommand('balancesPut', { lua: PUT });
     redis.defineCommand('balancesGet', { numberOfKeys: 2, lua: GET });
-    redis.defineCommand('balancesComplete', { numberOfKeys: 2, lua: COMPLETE });
+    redis.defineCommand('balancesFill', { numberOfKeys: 2, lua: FILL });
     this.scripts = redis as Redis & Scripts;
   }
 
   /** One script per partition touched. Rejects when any may not have arrived. */
   async put(changes: readonly BalanceChange[]): Promise<void> {
-    const byPartition = new Map<number, BalanceChange[]>();
-    for (const change of changes) {
-      const partition = partitionOf(change.tenant, change.account);
-      const list = byPartition.get(partition);
-      if (list) list.push(change);
-      else byPartition.set(partition, [change]);
+    const byPartition = new Map<number, { hashes: string[]; values: string[] }>();
+    for (const { tenant, account, unit, sequence, balance } of changes) {
+      const partition = partitionOf(tenant, account);
+      let part = byPartition.get(partition);
+      if (!part) byPartition.set(partition, (part = { hashes: [], values: [] }));
+      part.hashes.push(accountHash(partition, tenant, account));
+      part.values.push(`${unit} ${sequence}:${balance}`);
     }
-    await Promise.all([...byPartition].map(([partition, list]) => this.putIn(partition, list)));
+    await Promise.all(
+      [...byPartition].map(([partition, { hashes, values }]) => {
+        const keys = [generationKey(partition), ...hashes];
+        return this.scripts.balancesPut(keys.length, ...keys, ...values);
+      }),
+    );
   }
 
-  /** All units of an account; or, when the cache does not know them all, the generation to fill. */
-  async get(tenant: number, account: string): Promise<UnitBalance[] | { generation: string }> {
+  /** All units of an account; or, when the cache does not know them all, a claim to `fill` with. */
+  async get(tenant: number, account: string): Promise<UnitBalance[] | { claim: string }> {
     const partition = partitionOf(tenant, account);
-    const [generation, fields = []] = await this.scripts.balancesGet(
+    const fields = await this.scripts.balancesGet(
       generationKey(partition),
       accountHash(partition, tenant, account),
+      randomUUID(),
+      CLAIM_TTL_S,
     );
     const units: UnitBalance[] = [];
     let complete = false;
+    let claim = '';
     for (let index = 0; index < fields.length; index += 2) {
       const [name, value] = [fields[index]!, fields[index + 1]!];
       if (name === '*') complete = true;
-      if (name === '*' || name === '#') continue;
-      const [sequence, balance] = value.split(':');
-      units.push({ unit: name, balance: Number(balance), sequence: Number(sequence) });
+      else if (name === '?') claim = value;
+      else if (name !== '#') units.push(unitBalance(name, value));
     }
-    return complete ? units : { generation };
+    return complete ? units : { claim };
   }
 
-  /** Stores what Postgres said after `get` gave this generation. */
+  /** Stores what Postgres said after `get` gave this claim. */
   async fill(
     tenant: number,
     account: string,
     balances: readonly UnitBalance[],
-    generation: string,
+    claim: string,
   ): Promise<void> {
     const partition = partitionOf(tenant, account);
-    await this.putIn(
-      partition,
-      balances.map((balance) => ({ ...balance, tenant, account })),
-    );
-    await this.scripts.balancesComplete(
+    await this.scripts.balancesFill(
       generationKey(partition),
       accountHash(partition, tenant, account),
-      generation,
+      claim,
       this.ttlS,
+      ...balances.flatMap(({ unit, sequence, balance }) => [unit, sequence, balance]),
     );
   }
 
@@ -146,23 +169,11 @@ export class BalanceCache {
     const replies = await pipeline.exec();
     for (const [error] of replies ?? []) if (error) throw error;
   }
+}
 
-  private async putIn(partition: number, changes: readonly BalanceChange[]): Promise<void> {
-    if (changes.length === 0) return;
-    const hashes = new Map<string, number>();
-    const args: (string | number)[] = [];
-    for (const { tenant, account, unit, sequence, balance } of changes) {
-      const hash = accountHash(partition, tenant, account);
-      let index = hashes.get(hash);
-      if (index === undefined) {
-        index = hashes.size + 1;
-        hashes.set(hash, index);
-      }
-      args.push(index, unit, sequence, balance);
-    }
-    const keys = [generationKey(partition), ...hashes.keys()];
-    await this.scripts.balancesPut(keys.length, ...keys, this.ttlS, ...args);
-  }
+function unitBalance(unit: string, value: string): UnitBalance {
+  const [sequence, balance] = value.split(':');
+  return { unit, balance: Number(balance), sequence: Number(sequence) };
 }
 
 function generationKey(partition: number): string {

@@ -37,8 +37,7 @@ export async function cachedBalances(
   const cached = await cache.get(tenant, account).catch(() => null);
   if (Array.isArray(cached)) return cached;
   const balances = await accountBalances(sql, tenant, account);
-  if (cached && balances.length > 0)
-    await cache.fill(tenant, account, balances, cached.generation).catch(() => {});
+  if (cached) await cache.fill(tenant, account, balances, cached.claim).catch(() => {});
   return balances;
 }
 

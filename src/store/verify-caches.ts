@@ -23,6 +23,8 @@ interface CachedBalance {
 /** A write to the cache follows its commit by milliseconds; guess: this is patience enough. */
 const PATIENCE_MS = 2_000;
 const PAGE = 1_000;
+/** Fields of a cached account that are not units: generation, claim, complete. */
+const MARKS: ReadonlySet<string> = new Set(['#', '?', '*']);
 const PROBLEMS_MAX = 20;
 
 /** Balances in the cache that differ from the ledger's, and still do so a moment later. */
@@ -71,7 +73,7 @@ async function cachedIn(
     const tenant = Number(rest.slice(0, rest.indexOf(':')));
     const account = rest.slice(rest.indexOf(':') + 1);
     return Object.entries(hash)
-      .filter(([unit]) => unit !== '#' && unit !== '*')
+      .filter(([unit]) => !MARKS.has(unit))
       .map(([unit, value]) => {
         const [sequence, balance] = value.split(':').map(Number);
         const name = `${tenant} ${account} ${unit} ${value}`;

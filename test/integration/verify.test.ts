@@ -1,5 +1,7 @@
 // verify names what is off: each of these damages is done by hand, and must be named, row and all.
 import { afterAll, expect, test } from 'bun:test';
+import { BalanceCache } from '../../src/cache/balances.ts';
+import { cachedBalances } from '../../src/store/accounts.ts';
 import { type Problem, verify } from '../../src/store/verify.ts';
 import { hashTag, partitionOf } from '../../src/stream/topology.ts';
 import { Engine, earning } from '../engine.ts';
@@ -98,6 +100,7 @@ for (const [what, damage, repair, check, detail] of damages)
 
 test('a cached balance that differs is named', async () => {
   const account = 'user:u_2:earnings';
+  await cachedBalances(new BalanceCache(engine.redis, 60), stack.sql, tenant, account);
   const key = `${hashTag(partitionOf(tenant, account))}:balances:${tenant}:${account}`;
   const right = (await engine.redis.hget(key, 'USD'))!;
   await engine.redis.hset(key, 'USD', '10:999');
