@@ -2,7 +2,7 @@
 // process; limits are judged in Redis, in the step that appends the event.
 // Invariant: never one use over a limit, under any race, crash or replay: whatever goes wrong here,
 // only reserve.lua takes a use.
-import type { Order, RefusalReason } from '../../schemas/coupons.ts';
+import type { RefusalReason } from '../../schemas/coupons.ts';
 import { sendTogether } from '../io/one-write.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';
@@ -12,29 +12,16 @@ import { type QuotedCode, quote } from './coupon-quote.ts';
 import type { CouponTable } from './coupon-table.ts';
 import type { CompiledTerms } from './coupon-terms.ts';
 import type { CouponUsage } from './coupon-usage.ts';
-import {
-  codeKeys,
-  newRedemptionId,
-  orderKey,
-  redemptionKey,
-  redemptionKeys,
-  redemptionOfKey,
-} from './redemption-keys.ts';
+import { type AnswerMaker, type ReserveRequest, attemptOf } from './redemption-attempt.ts';
+import { couponKey, lifeKey, orderKey, redemptionKey, redemptionOfKey } from './redemption-keys.ts';
 import { openIfUnused } from './redemption-life.ts';
-import {
-  ORDER_MEMORY_MS,
-  SETTLED_MEMORY_MS,
-  seedRedemption,
-  warmCoupon,
-  warmCustomer,
-} from './redemption-rebuild.ts';
+import { seedRedemption, warmCoupon, warmCustomer } from './redemption-rebuild.ts';
 import {
   type RedemptionRecord,
   type RedemptionRow,
   type StoredRedemption,
-  committedEvent,
+  redemptionFrom,
   redemptionsOf,
-  reservedEvent,
 } from './redemption-record.ts';
 import {
   type ReserveReply,
@@ -51,18 +38,16 @@ export interface BookParts {
   usage: CouponUsage;
 }
 
-export interface ReserveRequest {
-  tenant: number;
-  codes: readonly string[];
-  customer: string;
-  segments: readonly string[] | undefined;
-  order: Order & { id: string };
-  ttlMs: number;
-  commit: boolean;
-  traceparent: string | null;
-}
-
 export type Reserved = { redemption: StoredRedemption } | { refused: RefusalReason; code: string };
+/** `answered`: the request came before, and this is what was kept. `contested`: its order may hold
+ * something already, which takes more than one step to sort out. */
+export type ReservedOnce = Reserved | { answered: string } | { contested: true };
+/** How far one look at the terms and one call of the script come. */
+type Decided =
+  | Reserved
+  | { answered: string }
+  | { held: string; quotes: readonly QuotedCode[] }
+  | { unfit: QuotedCode; quotes: readonly QuotedCode[] };
 export type SettledRedemption =
   { redemption: StoredRedemption } | { refused: SettleRefusal } | { missing: true };
 
@@ -74,22 +59,45 @@ const OPENING_POLL_MS = 25;
 export class RedemptionBook {
   constructor(private readonly parts: BookParts) {}
 
+  /** An order that holds its reservation gets it again, or another in its place. */
   async reserve(request: ReserveRequest): Promise<Reserved> {
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const decided = await this.decide(request, null);
+      if ('unfit' in decided) return this.refusedByTerms(request, decided.quotes, decided.unfit);
+      if ('answered' in decided) throw new Error('nobody asked for an answer to be kept');
+      if (!('held' in decided)) return decided;
+      const held = await this.ownOrRefused(request, decided.quotes, decided.held);
+      if (held) return held;
+    }
+    throw new AppendRefused('redis_unavailable');
+  }
+
+  /** The answer to a reservation that is made is kept in the same step; nothing else is done. */
+  async reserveOnce(request: ReserveRequest, answerOf: AnswerMaker): Promise<ReservedOnce> {
+    const decided = await this.decide(request, answerOf);
+    if ('held' in decided) return { contested: true };
+    if (!('unfit' in decided)) return decided;
+    const { code, verdict } = decided.unfit;
+    if (await this.holderOf(request)) return { contested: true };
+    return { refused: refusalOf(verdict)!, code };
+  }
+
+  /** Puts right what is in the way of deciding. */
+  private async decide(request: ReserveRequest, answerOf: AnswerMaker): Promise<Decided> {
     const deadline = Date.now() + OPENING_WAIT_MS;
     const balances = new Map<string, number>();
     for (let round = 0; round < ROUNDS_MAX || Date.now() < deadline; round++) {
       const quotes = this.quoted(request, balances);
-      const bad = quotes.find(({ verdict }) => verdict < 0);
-      if (bad) return this.refusedByTerms(request, quotes, bad);
-      const attempt = this.attemptOf(request, quotes);
-      const reply = await this.parts.scripts.reserve(attempt.keys, attempt.args);
-      if (reply.word === 'reserved') return this.taken(request, attempt, reply);
+      const unfit = quotes.find(({ verdict }) => verdict < 0);
+      if (unfit) return { unfit, quotes };
+      const { redemption, reservation } = attemptOf(request, quotes, this.now(), answerOf);
+      const reply = await this.parts.scripts.reserve(reservation);
+      if (reply.word === 'reserved') return this.taken(redemption, reply);
       if (reply.word === 'refused')
         return { refused: reply.reason, code: request.codes[reply.index]! };
-      if (reply.word === 'held') {
-        const held = await this.ownOrRefused(request, quotes, reply.key);
-        if (held) return held;
-      } else if (reply.word === 'closed') {
+      if (reply.word === 'answered') return { answered: reply.text };
+      if (reply.word === 'held') return { held: reply.key, quotes };
+      if (reply.word === 'closed') {
         if (Date.now() > deadline) break;
         const partition = partitionOf(request.tenant, request.codes[reply.index]!);
         if (!(await openIfUnused(this.parts, partition))) await Bun.sleep(OPENING_POLL_MS);
@@ -123,18 +131,12 @@ export class RedemptionBook {
 
   /** From Redis while it is young, from Postgres for ever. */
   async get(tenant: number, id: string): Promise<StoredRedemption | null> {
-    const fields = [redemptionKey(id), 'status', 'record', 'position'];
-    const [status, record, offset] = (await orAppendRefused(
-      sendTogether(this.parts.scripts.redis, 'hmget', fields),
-    )) as (string | null)[];
+    const text = (await orAppendRefused(
+      sendTogether(this.parts.scripts.redis, 'get', [redemptionKey(id)]),
+    )) as string | null;
     let found: StoredRedemption | null = null;
-    if (status && record) {
-      found = {
-        id,
-        status: status as StoredRedemption['status'],
-        record: JSON.parse(record) as RedemptionRecord,
-        offset: offset ? Number(offset) : null,
-      };
+    if (text !== null) {
+      found = redemptionFrom(id, text);
     } else {
       const uuid = id.slice('rdm_'.length);
       const rows = await this.parts.sql`select * from redemption_get(${tenant}, ${uuid})`;
@@ -145,8 +147,8 @@ export class RedemptionBook {
 
   /** Tells Redis the version of terms just stored, so that no process decides by older ones. */
   async adopt(tenant: number, code: string, version: number): Promise<void> {
-    const { coupon, life } = codeKeys(tenant, code, '');
-    await this.parts.scripts.put('adopt', [coupon, life], [version]);
+    const keys = [couponKey(tenant, code), lifeKey(partitionOf(tenant, code))];
+    await this.parts.scripts.put('adopt', keys, [version]);
   }
 
   /** By terms only; a gift is quoted at what it is known to hold. */
@@ -161,51 +163,13 @@ export class RedemptionBook {
     return quote(this.parts.table, tenant, codes, purchase, this.now(), balanceOf);
   }
 
-  private attemptOf(request: ReserveRequest, quotes: readonly QuotedCode[]) {
-    const { tenant, codes, customer, order, ttlMs, commit, traceparent } = request;
-    const id = newRedemptionId(partitionOf(tenant, codes[0]!));
-    const now = this.now();
-    const record: RedemptionRecord = {
-      tenant,
-      customer,
-      order: order.id,
-      currency: order.total.currency,
-      total: order.total.amount,
-      uses: quotes.map(({ code, terms, verdict }) => ({
-        code,
-        discount: verdict,
-        terms_version: terms!.version,
-      })),
-      reservedAt: now,
-      expiresAt: now + ttlMs,
-    };
-    const origin = { now: Date.now(), traceparent };
-    const events = [reservedEvent(id, record, origin)];
-    if (commit) events.push(committedEvent(id, record, origin));
-    const keys: string[] = redemptionKeys(id);
-    const status = commit ? ('committed' as const) : ('reserved' as const);
-    const args: (string | number | Buffer)[] = [codes.length, status, record.expiresAt, customer];
-    args.push(JSON.stringify(record), Buffer.concat(events), events.length);
-    args.push(SETTLED_MEMORY_MS, ORDER_MEMORY_MS);
-    for (const { code, terms, byTerms, verdict } of quotes) {
-      const of = codeKeys(tenant, code, order.id);
-      keys.push(of.coupon, of.customers, of.order, of.life, of.changes, of.changed);
-      const { version, globalLimit, customerLimit, budget, kind } = terms!;
-      args.push(version, globalLimit, customerLimit, budget, verdict);
-      args.push(kind === 'gift_balance' ? 1 : 0, byTerms);
-    }
-    return { id, record, status, keys, args };
-  }
-
   private taken(
-    { tenant }: ReserveRequest,
-    { id, record, status }: ReturnType<RedemptionBook['attemptOf']>,
+    redemption: StoredRedemption,
     { offset, usage }: Extract<ReserveReply, { word: 'reserved' }>,
   ): Reserved {
-    record.uses.forEach(({ code }, index) => {
-      this.parts.usage.learn(tenant, code, usage[index]!);
-    });
-    return { redemption: { id, status, record, offset } };
+    const { tenant, uses } = redemption.record;
+    uses.forEach(({ code }, index) => this.parts.usage.learn(tenant, code, usage[index]!));
+    return { redemption: { ...redemption, offset } };
   }
 
   /** An order that holds its reservation keeps it, even if the terms have changed since. */
@@ -214,14 +178,18 @@ export class RedemptionBook {
     quotes: readonly QuotedCode[],
     { code, verdict }: QuotedCode,
   ): Promise<Reserved> {
-    const { tenant, codes, order } = request;
-    const key = await orAppendRefused(
-      this.parts.scripts.redis.get(orderKey(tenant, codes[0]!, order.id)),
-    );
-    const held = key ? await this.get(tenant, redemptionOfKey(key)) : null;
+    const key = await this.holderOf(request);
+    const held = key ? await this.get(request.tenant, redemptionOfKey(key)) : null;
     if (held && this.stillHolds(held) && sameOrder(request, quotes, held.record))
       return this.own(request, held);
     return { refused: refusalOf(verdict)!, code };
+  }
+
+  /** The key of a redemption, where the order has one. */
+  private async holderOf({ tenant, codes, order }: ReserveRequest): Promise<string | null> {
+    const { redis } = this.parts.scripts;
+    const key = orderKey(tenant, codes[0]!, order.id);
+    return (await orAppendRefused(sendTogether(redis, 'get', [key]))) as string | null;
   }
 
   /** Null: its order may try again. */

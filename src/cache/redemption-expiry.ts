@@ -6,7 +6,7 @@ import type { Sql } from '../io/postgres.ts';
 import { expiriesKey, lifeKey, partitionOfRedemption, redemptionOfKey } from './redemption-keys.ts';
 import { openPartition } from './redemption-life.ts';
 import type { RebuildParts } from './redemption-rebuild.ts';
-import type { RedemptionRecord } from './redemption-record.ts';
+import { redemptionFrom } from './redemption-record.ts';
 import { RedemptionScripts } from './redemption-scripts.ts';
 import { settleRecord } from './redemption-settle.ts';
 
@@ -40,24 +40,21 @@ export async function expireReservations(
   let total = 0;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const due = await scripts.due(expiriesKey(partition), limit);
-    const released = await Promise.all(due.map(({ key, record }) => expireOne(parts, key, record)));
+    const released = await Promise.all(due.map(({ key, text }) => expireOne(parts, key, text)));
     total += released.filter(Boolean).length;
     if (due.length < limit) break;
   }
   return total;
 }
 
-async function expireOne(
-  parts: RebuildParts,
-  key: string,
-  record: string | null,
-): Promise<boolean> {
-  if (record === null) {
-    await parts.scripts.redis.zrem(expiriesKey(partitionOfRedemption(redemptionOfKey(key))), key);
+async function expireOne(parts: RebuildParts, key: string, text: string | null): Promise<boolean> {
+  const id = redemptionOfKey(key);
+  if (text === null) {
+    await parts.scripts.redis.zrem(expiriesKey(partitionOfRedemption(id)), key);
     return false;
   }
-  const known = JSON.parse(record) as RedemptionRecord;
+  const { record } = redemptionFrom(id, text);
   const origin = { now: Date.now(), traceparent: null };
-  const reply = await settleRecord(parts, redemptionOfKey(key), known, 'expired', origin);
+  const reply = await settleRecord(parts, id, record, 'expired', origin);
   return reply.word === 'settled';
 }

@@ -1,16 +1,14 @@
 // Where the counters of coupons and their redemptions live in Redis: in the hash tag of the code's
 // partition, beside the stream that their events are appended to.
 // Invariant: names are injective, because a code has no colon and an order or customer comes last.
-import { hashTag, offsetKey, partitionOf, streamKey } from '../stream/topology.ts';
+import { hashTag, partitionOf } from '../stream/topology.ts';
 
 /** The keys of one code, as reserve.lua and settle.lua take them. */
 export interface CodeKeys {
+  partition: number;
   coupon: string;
   customers: string;
   order: string;
-  life: string;
-  changes: string;
-  changed: string;
 }
 
 export function couponKey(tenant: number, code: string): string {
@@ -28,14 +26,8 @@ export function orderKey(tenant: number, code: string, order: string): string {
 export function codeKeys(tenant: number, code: string, order: string): CodeKeys {
   const partition = partitionOf(tenant, code);
   const coupon = `${hashTag(partition)}:coupon:${tenant}:${code}`;
-  return {
-    coupon,
-    customers: `${coupon}:customers`,
-    order: `${coupon}:order:${order}`,
-    life: lifeKey(partition),
-    changes: changesKey(partition),
-    changed: `${hashTag(partition)}:coupons:changed`,
-  };
+  const of = `${coupon}:order:${order}`;
+  return { partition, coupon, customers: `${coupon}:customers`, order: of };
 }
 
 /** Stands while Redis keeps its data; says whether anything was redeemed before it. */
@@ -46,6 +38,11 @@ export function lifeKey(partition: number): string {
 /** Which limited codes, and which customers of them, changed last: a set sorted by change. */
 export function changesKey(partition: number): string {
   return `${hashTag(partition)}:coupons:changes`;
+}
+
+/** Counts those changes. */
+export function changedKey(partition: number): string {
+  return `${hashTag(partition)}:coupons:changed`;
 }
 
 export function expiriesKey(partition: number): string {
@@ -69,15 +66,4 @@ export function newRedemptionId(partition: number): string {
 
 export function partitionOfRedemption(id: string): number {
   return Number.parseInt(id.slice(-2), 16);
-}
-
-/** The first four keys of reserve.lua and settle.lua. */
-export function redemptionKeys(id: string): [string, string, string, string] {
-  const partition = partitionOfRedemption(id);
-  return [
-    streamKey('coupons', partition),
-    offsetKey('coupons', partition),
-    redemptionKey(id),
-    expiriesKey(partition),
-  ];
 }

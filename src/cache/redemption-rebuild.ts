@@ -14,14 +14,19 @@ import {
   partitionOfRedemption,
   redemptionKey,
 } from './redemption-keys.ts';
-import { type RedemptionRow, type StoredRedemption, redemptionsOf } from './redemption-record.ts';
-import { type RedemptionScripts, orAppendRefused } from './redemption-scripts.ts';
+import {
+  type RedemptionRow,
+  type StoredRedemption,
+  redemptionsOf,
+  textOf,
+} from './redemption-record.ts';
+import {
+  ORDER_MEMORY_MS,
+  type RedemptionScripts,
+  SETTLED_MEMORY_MS,
+  orAppendRefused,
+} from './redemption-scripts.ts';
 import { usageRows } from './coupon-usage-read.ts';
-
-/** How long Redis remembers a settled redemption; after that Postgres answers. */
-export const SETTLED_MEMORY_MS = 60 * 60 * 1_000;
-/** How long a settled order is known to have used a code, when it comes again. */
-export const ORDER_MEMORY_MS = 24 * 60 * 60 * 1_000;
 
 const PAGE = 1_000;
 const NO_ID = '00000000-0000-0000-0000-000000000000';
@@ -85,13 +90,14 @@ async function seedOpenRedemptions(
 
 export async function seedRedemption(
   scripts: RedemptionScripts,
-  { id, status, record }: StoredRedemption,
+  redemption: StoredRedemption,
 ): Promise<void> {
+  const { id, status, record } = redemption;
   const orders = record.uses.map(({ code }) => orderKey(record.tenant, code, record.order));
   await scripts.put(
     'seedRedemption',
     [redemptionKey(id), expiriesKey(partitionOfRedemption(id)), ...orders],
-    [status, record.expiresAt, JSON.stringify(record), SETTLED_MEMORY_MS, ORDER_MEMORY_MS],
+    [status, record.expiresAt, textOf(redemption), SETTLED_MEMORY_MS, ORDER_MEMORY_MS],
   );
 }
 

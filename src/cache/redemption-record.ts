@@ -8,7 +8,7 @@ import {
   RedemptionReserved,
 } from '../../schemas/coupons-events.ts';
 import { encodeEvent } from '../stream/codec.ts';
-import { formatPosition } from '../stream/topology.ts';
+import { streamName } from '../stream/topology.ts';
 import { partitionOfRedemption } from './redemption-keys.ts';
 
 export interface RecordedUse {
@@ -85,7 +85,28 @@ function factsOf(id: string, { uses, currency, customer, order }: RedemptionReco
   return { redemption_id: id, uses, currency, customer_id: customer, order_id: order };
 }
 
-export function answerOf({ id, status, record, offset }: StoredRedemption): Redemption {
+/** As batch.lua writes it. */
+export function textOf({ status, record, offset }: StoredRedemption): string {
+  return `${status} ${record.expiresAt} ${offset ?? '-'} - ${JSON.stringify(record)}`;
+}
+
+export function redemptionFrom(id: string, text: string): StoredRedemption {
+  const [status, , offset] = text.split(' ', 3);
+  return {
+    id,
+    status: status as RedemptionStatus,
+    record: JSON.parse(text.slice(text.indexOf('{'))) as RedemptionRecord,
+    offset: offset === '-' ? null : Number(offset),
+  };
+}
+
+/** The offset may be a text that Redis will put the number in place of. */
+export function answerOf({
+  id,
+  status,
+  record,
+  offset,
+}: Omit<StoredRedemption, 'offset'> & { offset: number | string | null }): Redemption {
   const { currency } = record;
   return {
     id,
@@ -99,8 +120,12 @@ export function answerOf({ id, status, record, offset }: StoredRedemption): Rede
     customer_id: record.customer,
     order_id: record.order,
     expires_at: time(record.expiresAt),
-    position: offset === null ? null : formatPosition('coupons', partitionOfRedemption(id), offset),
+    position: offset === null ? null : positionOf(id, offset),
   };
+}
+
+function positionOf(id: string, offset: number | string): string {
+  return `${streamName('coupons', partitionOfRedemption(id))}.${offset}`;
 }
 
 export function discountOf({ uses }: RedemptionRecord): number {

@@ -5,7 +5,7 @@ import type { Key, Keys } from '../cache/keys.ts';
 import type { Log } from '../io/log.ts';
 import type { Admission } from './admission.ts';
 import { type ContextParts, type Incoming, RequestContext } from './context.ts';
-import { type Idempotency, fingerprintOf, idempotencyKeyOf, isClaim } from './idempotency.ts';
+import { type Idempotency, fingerprintOf, idempotencyKeyOf, onceOf } from './idempotency.ts';
 import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
@@ -109,7 +109,7 @@ export class Guard {
 
   private carryOut(context: RequestContext): Outcome | Promise<Outcome> {
     const { route } = this;
-    if (route.idempotent) return this.runOnce(context);
+    if (route.idempotent && !route.keepsAnswers) return this.runOnce(context);
     const outcome = route.handler(context as never);
     // Clients of stores that append have deadlines of their own; a timer each would cost them.
     return outcome instanceof Promise && !this.accepts ? beforeDeadline(outcome) : outcome;
@@ -174,23 +174,11 @@ export class Guard {
     return null;
   }
 
-  private async runOnce(context: RequestContext): Promise<Outcome> {
-    const { idempotency } = this.parts;
-    const { tenant, idempotencyKey: key, request } = context;
+  private runOnce(context: RequestContext): Promise<Outcome> {
+    const { tenant, idempotencyKey, request } = context;
     const fingerprint = fingerprintOf(new URL(request.url).pathname, context.body);
-    const claim = await idempotency.claim(tenant, this.route.name, key, fingerprint);
-    if (!isClaim(claim)) return claim;
-    let outcome: Outcome | null = null;
-    try {
-      outcome = await this.route.handler(context as never);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      outcome = error;
-    } finally {
-      // The command has happened or not; that its answer could not be kept is no reason to fail it.
-      await idempotency.settle(claim, outcome).catch(() => {});
-    }
-    return outcome;
+    const once = onceOf(tenant, this.route.name, idempotencyKey, fingerprint);
+    return this.parts.idempotency.run(once, async () => this.route.handler(context as never));
   }
 
   private refusalOf(error: unknown, context: RequestContext): Problem {

@@ -1,13 +1,16 @@
 // Idempotency-Key on money commands: the first answer is kept in Redis for a day and given again.
 // Success and refusal (409) are answers; what a retry may change (5xx, 429, wrong shape) is not.
-// Invariant: of several requests with one key at once, at most one runs.
+// A command that is one step in Redis keeps its answer in that step; others claim the key first.
+// Invariant: of several requests with one key at once, at most one has an effect, and whoever is
+// answered is answered the same.
 import type { Redis } from 'ioredis';
+import { ANSWER_MEMORY_MS, type AnswerText } from '../cache/redemption-scripts.ts';
 import { sendTogether } from '../io/one-write.ts';
-import { type Problem, problem } from './problem.ts';
+import { Problem, problem } from './problem.ts';
 import { Answer, type Outcome } from './route.ts';
 
 /** How long an answer is replayed. Published in the OpenAPI document. */
-export const REPLAY_S = 24 * 60 * 60;
+export const REPLAY_S = ANSWER_MEMORY_MS / 1_000;
 /** After a crash in the middle of a command, its key is free again after this long. */
 const RUNNING_MS = 30_000;
 
@@ -41,10 +44,29 @@ interface Stored {
   };
 }
 
-export interface Claim {
+/** A request under its key: where its answer is kept, and what it said. */
+export interface Once {
   slot: string;
-  text: string;
   fingerprint: string;
+}
+
+interface Claim extends Once {
+  text: string;
+}
+
+export function onceOf(tenant: number, route: string, key: string, fingerprint: string): Once {
+  return { slot: `idempotency:${tenant}:${route}:${key}`, fingerprint };
+}
+
+/** Stands for what only Redis will know. Nobody can guess it: no caller's text is taken for it. */
+const HOLE = crypto.randomUUID();
+
+/** What is kept of a success, around a part of some string in its body that Redis puts in. */
+export function keptAround(once: Once, answer: (hole: string) => Answer): AnswerText {
+  const { status, headers = {}, body } = answer(HOLE);
+  const text = textOf(once, { status, headers, body });
+  const at = text.indexOf(HOLE);
+  return { slot: once.slot, before: text.slice(0, at), after: text.slice(at + HOLE.length) };
 }
 
 export class Idempotency {
@@ -54,37 +76,65 @@ export class Idempotency {
   }
 
   /** A claim to be settled; or what to answer instead of running. */
-  async claim(
-    tenant: number,
-    route: string,
-    key: string,
-    fingerprint: string,
-  ): Promise<Claim | Outcome> {
-    const slot = `idempotency:${tenant}:${route}:${Bun.SHA256.hash(key, 'hex')}`;
+  private async claim(once: Once): Promise<Claim | Outcome> {
+    const { slot, fingerprint } = once;
     const text = JSON.stringify({ fingerprint, claim: crypto.randomUUID() });
     const held = await sendTogether(this.redis, 'idempotencyClaim', [slot, text, RUNNING_MS]);
-    if (typeof held !== 'string') return { slot, text, fingerprint };
-    const stored = JSON.parse(held) as Stored;
-    if (stored.fingerprint !== fingerprint)
-      return problem(422, 'idempotency_key_reused', 'The first request had another body.');
-    if (!stored.answer)
-      return problem(409, 'idempotency_in_flight', 'Retry when it has been answered.', {
-        headers: { 'Retry-After': '1' },
-      });
-    return replay(stored.answer);
+    return typeof held === 'string' ? earlier(once, held) : { slot, text, fingerprint };
+  }
+
+  /** For a command of several steps: it runs while it holds the claim. */
+  async run(once: Once, command: () => Promise<Outcome>): Promise<Outcome> {
+    const claim = await this.claim(once);
+    if (!isClaim(claim)) return claim;
+    let outcome: Outcome | null = null;
+    try {
+      outcome = await command();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      outcome = error;
+    } finally {
+      // The command has happened or not; that its answer could not be kept is no reason to fail it.
+      await this.settle(claim, outcome).catch(() => {});
+    }
+    return outcome;
+  }
+
+  /** For an outcome without an effect: the first answer under the key is given to everybody. */
+  async keep(once: Once, outcome: Outcome): Promise<Outcome> {
+    const answer = answerToKeep(outcome);
+    if (!answer) return outcome;
+    const args = [once.slot, textOf(once, answer), 'EX', REPLAY_S, 'NX', 'GET'];
+    const held = await sendTogether(this.redis, 'set', args).catch(() => null);
+    return typeof held === 'string' ? earlier(once, held) : outcome;
   }
 
   /** Keeps the answer, or frees the key when a retry may be answered otherwise. */
-  async settle(claim: Claim, outcome: Outcome | null): Promise<void> {
+  private async settle(claim: Claim, outcome: Outcome | null): Promise<void> {
     const answer = outcome === null ? undefined : answerToKeep(outcome);
-    const text = answer ? JSON.stringify({ fingerprint: claim.fingerprint, answer }) : '';
+    const text = answer ? textOf(claim, answer) : '';
     const args = [claim.slot, claim.text, text, REPLAY_S];
     await sendTogether(this.redis, 'idempotencySettle', args);
   }
 }
 
-export function isClaim(value: Claim | Outcome): value is Claim {
+function isClaim(value: Claim | Outcome): value is Claim {
   return 'slot' in value;
+}
+
+function textOf({ fingerprint }: Once, answer: NonNullable<Stored['answer']>): string {
+  return JSON.stringify({ fingerprint, answer } satisfies Stored);
+}
+
+/** The outcome of a request whose key holds something. */
+export function earlier(once: Once, held: string): Outcome {
+  const stored = JSON.parse(held) as Stored;
+  if (stored.fingerprint !== once.fingerprint)
+    return problem(422, 'idempotency_key_reused', 'The first request had another body.');
+  if (stored.answer) return replay(stored.answer);
+  return problem(409, 'idempotency_in_flight', 'Retry when it has been answered.', {
+    headers: { 'Retry-After': '1' },
+  });
 }
 
 function answerToKeep(outcome: Outcome): Stored['answer'] {
@@ -118,15 +168,15 @@ export function idempotencyKeyOf(headers: Headers): string | Problem {
 
 /** Of what the request says, not of how it is written: member order and spaces do not matter. */
 export function fingerprintOf(path: string, body: unknown): string {
-  return Bun.SHA256.hash(`${path}\n${canonical(body)}`, 'hex');
+  return Bun.SHA256.hash(`${path}\n${canonical(body)}`, 'base64');
 }
 
 function canonical(value: unknown): string {
-  return (
-    JSON.stringify(value, (_, member: unknown) =>
-      member !== null && typeof member === 'object' && !Array.isArray(member)
-        ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : member,
-    ) ?? ''
-  );
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? '';
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  const members = value as Record<string, unknown>;
+  let text = '';
+  for (const name of Object.keys(members).sort())
+    text += `,${JSON.stringify(name)}:${canonical(members[name])}`;
+  return `{${text}}`;
 }

@@ -97,6 +97,8 @@ export interface Route<
   accepts?: boolean;
   /** A money command: Idempotency-Key is required, and the first answer is replayed. */
   idempotent?: boolean;
+  /** The handler keeps its answers itself, in the step that has the effect. */
+  keepsAnswers?: boolean;
   params?: Params;
   query?: Query;
   body?: Body;

@@ -9,8 +9,10 @@ import {
 } from '../../schemas/coupons.ts';
 import { closed } from '../../schemas/primitives.ts';
 import type { Coupons } from '../cache/coupons.ts';
-import type { RedemptionBook } from '../cache/redemption-book.ts';
+import type { ReserveRequest } from '../cache/redemption-attempt.ts';
+import type { RedemptionBook, Reserved } from '../cache/redemption-book.ts';
 import { answerOf } from '../cache/redemption-record.ts';
+import { Idempotency, earlier, fingerprintOf, keptAround, onceOf } from '../http/idempotency.ts';
 import { catalogue, problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
 import { codesOf } from './coupon-codes.ts';
@@ -28,21 +30,29 @@ const request: Request = {
   order: { id: 'o_1', total: { amount: 5_000, currency: 'USD' } },
 };
 
-export function redemptionRoutes({ book }: Coupons): Route[] {
-  return [createRedemption(book), commitRedemption(book), releaseRedemption(book), get(book)];
+export function redemptionRoutes({ book, redis }: Coupons): Route[] {
+  const idempotency = new Idempotency(redis);
+  return [
+    createRedemption(book, idempotency),
+    commitRedemption(book),
+    releaseRedemption(book),
+    get(book),
+  ];
 }
 
-function createRedemption(book: RedemptionBook): Route {
+const CREATE = { name: 'createRedemption', path: '/v1/redemptions' } as const;
+
+function createRedemption(book: RedemptionBook, idempotency: Idempotency): Route {
   return defineRoute({
     ...command,
-    name: 'createRedemption',
+    ...CREATE,
     method: 'POST',
-    path: '/v1/redemptions',
     summary: 'Reserve a code or a stack of codes, all or none',
     description:
       'Holds a use of each code for `ttl_s` seconds; with `commit` it is redeemed at once. An ' +
       'order that comes again, the same within a day, gets the redemption it already has.',
     idempotent: true,
+    keepsAnswers: true,
     limitUser: (body) => body.customer_id,
     body: RedemptionRequest,
     answers: { 201: { description: 'Reserved, or committed.', schema: Redemption } },
@@ -61,25 +71,40 @@ function createRedemption(book: RedemptionBook): Route {
         headers: { 'Idempotency-Key': 'example-refused' },
       },
     ],
-    async handler({ tenant, body, traceparent }) {
-      const codes = codesOf(body);
-      const result = await book.reserve({
-        tenant,
-        codes,
-        customer: body.customer_id,
-        segments: body.segments,
-        order: body.order,
-        ttlMs: (body.ttl_s ?? TTL_S) * 1_000,
-        commit: body.commit ?? false,
-        traceparent: traceparent ?? null,
-      });
+    async handler(context) {
+      const { tenant, body, idempotencyKey } = context;
+      const once = onceOf(tenant, CREATE.name, idempotencyKey, fingerprintOf(CREATE.path, body));
+      const reservation = reservationOf(context);
+      const result = await book.reserveOnce(reservation, (redemption) =>
+        keptAround(once, (offset) => json(201, answerOf({ ...redemption, offset }))),
+      );
+      if ('answered' in result) return earlier(once, result.answered);
       if ('redemption' in result) return json(201, answerOf(result.redemption));
-      const { refused, code } = result;
-      const pointer = body.code === undefined ? `/codes/${codes.indexOf(code)}` : '/code';
-      const detail = catalogue[refused].about;
-      return problem(409, refused, detail, { errors: [{ pointer, detail }] });
+      if ('refused' in result) return idempotency.keep(once, outcomeOf(body, result));
+      return idempotency.run(once, async () => outcomeOf(body, await book.reserve(reservation)));
     },
   });
+}
+
+function reservationOf({ tenant, body, traceparent }: Context<Request>): ReserveRequest {
+  return {
+    tenant,
+    codes: codesOf(body),
+    customer: body.customer_id,
+    segments: body.segments,
+    order: body.order,
+    ttlMs: (body.ttl_s ?? TTL_S) * 1_000,
+    commit: body.commit ?? false,
+    traceparent: traceparent ?? null,
+  };
+}
+
+function outcomeOf(body: Request, result: Reserved): Outcome {
+  if ('redemption' in result) return json(201, answerOf(result.redemption));
+  const { refused, code } = result;
+  const pointer = body.code === undefined ? `/codes/${codesOf(body).indexOf(code)}` : '/code';
+  const detail = catalogue[refused].about;
+  return problem(409, refused, detail, { errors: [{ pointer, detail }] });
 }
 
 function commitRedemption(book: RedemptionBook): Route {

@@ -163,6 +163,6 @@ test('what a retry may change is not kept', async () => {
 
 test('the answer is kept for a day', async () => {
   await send('k_ttl', { amount: 1 });
-  const slot = `idempotency:1:pay:${Bun.SHA256.hash('k_ttl', 'hex')}`;
+  const slot = 'idempotency:1:pay:k_ttl';
   expect(await redis.ttl(slot)).toBeWithin(86_390, 86_401);
 });

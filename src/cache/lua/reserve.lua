@@ -1,138 +1,166 @@
--- Reserves (or reserves and commits) a redemption of one code or a stack, and appends its events:
--- decision and record are one step, all codes or none.
--- Takes: codes, status, expires_at ms, customer, record, blob, events in the blob, how long to keep
---   a settled redemption and a settled order in ms; per code: terms version, global limit, limit
---   per customer, budget, discount, gift (1 or 0), discount wanted of a gift. A limit of -1: none.
--- Keys: stream, its offset, redemption, expiries; per code: coupon, customers, order, life,
---   changes, counter of changes.
--- Gives: {'reserved', offset, per code: uses, budget used} or what is in the way:
---   {'held', redemption key} by its own order, {'closed', i} Redis is new here and not opened yet,
---   {'cold', i} the code's counters are not here, {'stale', i} newer terms are known,
---   {'customer_cold', i, moves}, {'balance', i, left} a gift holds another amount than expected,
---   {'refused', i, reason}.
--- Safe to repeat: yes, its own order then holds it.
-local FIXED_KEYS, CODE_KEYS, FIXED_ARGS, CODE_ARGS = 4, 6, 9, 7
-local codes = tonumber(ARGV[1])
-local status, customer = ARGV[2], ARGV[4]
+-- Reserves (or reserves and commits) redemptions, each of one code or a stack, keeps the answer
+-- under the request's idempotency key, and appends the events: decision and record are one step,
+-- all codes of a redemption or none. batch.lua comes before it.
+-- An item: (events, bytes,) idempotency slot or '', text of the answer before and after the offset,
+--   redemption, status, expires_at ms, customer, record, codes. A code: coupon, customers, order,
+--   partition, terms version, global limit, limit per customer, budget, discount, gift (1 or 0),
+--   discount wanted of a gift. A limit of -1: none.
+-- Takes further: how long to keep a settled redemption, a settled order and an answer, in ms.
+-- Gives for each item: {'reserved', offset, per code: uses, budget used} or what is in the way:
+--   {'answered', answer} by its idempotency key, {'held', redemption key} by its own order,
+--   {'closed', i} Redis is new here and not opened yet, {'cold', i} the code's counters are not
+--   here, {'stale', i} newer terms are known, {'customer_cold', i, moves}, {'balance', i, left} a
+--   gift holds another amount than expected, {'refused', i, reason}.
+-- Safe to repeat: yes, its own answer or order then holds it.
+local settled_memory, order_memory, answer_memory = ARGV[3], ARGV[4], ARGV[5]
 
-for i = 0, codes - 1 do
-  local held = redis.call('GET', KEYS[FIXED_KEYS + i * CODE_KEYS + 3])
-  if held and redis.call('HGET', held, 'status') ~= 'released' then return { 'held', held } end
+-- What slots and orders hold: as Redis has it, then as items of this batch change it.
+local held = {}
+local function look_up()
+  local names = {}
+  for _, item in ipairs(items) do
+    if item[3] ~= '' then names[#names + 1] = item[3] end
+    for _, code in ipairs(item[11]) do names[#names + 1] = code[3] end
+  end
+  for i, value in ipairs(redis.call('MGET', unpack(names))) do held[names[i]] = value end
 end
 
-local function load(i)
-  local k, a = FIXED_KEYS + i * CODE_KEYS, FIXED_ARGS + i * CODE_ARGS
-  local coupon = {
-    key = KEYS[k + 1], customers = KEYS[k + 2], order = KEYS[k + 3],
-    changes = KEYS[k + 5], changed = KEYS[k + 6],
-    version = tonumber(ARGV[a + 1]), global = tonumber(ARGV[a + 2]),
-    per_customer = tonumber(ARGV[a + 3]), budget = tonumber(ARGV[a + 4]),
-    discount = tonumber(ARGV[a + 5]), gift = ARGV[a + 6] == '1', wanted = tonumber(ARGV[a + 7]),
-  }
-  local known = redis.call('HMGET', coupon.key,
-    'version', 'reserved', 'redeemed', 'budget_used', 'counted', 'moves')
-  coupon.known = known[1] and true
-  if not known[1] then
-    local life = redis.call('GET', KEYS[k + 4])
-    if not life then return nil, { 'closed', i + 1 } end
+local taken = {}
+local function is_released(redemption)
+  if taken[redemption] then return false end
+  local state = redemption_of(redis.call('GET', redemption))
+  return state and state.status == 'released'
+end
+
+local function load(code, i)
+  local key, version, place = code[1], code[5], places[code[4]]
+  local coupon = coupon_at(key)
+  if not coupon.version then
+    if place.life == nil then place.life = redis.call('GET', place.life_key) end
+    if not place.life then return nil, { 'closed', i } end
     -- Redemptions were recorded before this Redis began: this code may have some.
-    if life ~= 'without_history' then return nil, { 'cold', i + 1 } end
-    known = { coupon.version, 0, 0, 0, 'all', 0 }
+    if place.life ~= 'without_history' then return nil, { 'cold', i } end
+    coupon.version, coupon.reserved, coupon.redeemed, coupon.budget_used = version, 0, 0, 0
+    coupon.counted, coupon.moves = 'all', 0
   end
-  coupon.reserved, coupon.redeemed = tonumber(known[2]), tonumber(known[3])
-  coupon.budget_used, coupon.counted = tonumber(known[4]), known[5]
-  coupon.moves = tonumber(known[6])
-  if coupon.version < tonumber(known[1]) then return nil, { 'stale', i + 1 } end
+  if version < coupon.version then return nil, { 'stale', i } end
   return coupon, nil
 end
 
 -- Customers are counted only while a limit asks for it. `all`: who has no count has no use.
 -- `none`: nobody is counted. `some`: who has no count must be looked up in the ledger's rows.
-local function count_by(coupon, counted)
+-- Written at once and before counts go, since this reservation may yet be refused; a code that
+-- Redis does not have has nothing to keep.
+local function count_by(coupon, key, counted)
   coupon.counted = counted
-  -- At once, since this reservation may yet be refused; a code not known yet has nothing to keep.
-  if coupon.known then redis.call('HSET', coupon.key, 'counted', counted) end
+  coupon.customer_uses = {}
+  if coupon.known then redis.call('HSET', key, 'counted', counted) end
 end
 
-local function customer_uses(coupon, i)
-  if coupon.per_customer < 0 then
+local function customer_uses(coupon, code, customer, i)
+  local key, customers, limit = code[1], code[2], code[7]
+  if limit < 0 then
     if coupon.counted ~= 'none' then
-      redis.call('UNLINK', coupon.customers)
-      count_by(coupon, 'none')
+      count_by(coupon, key, 'none')
+      redis.call('UNLINK', customers)
     end
     return 0, nil
   end
-  if coupon.counted == 'none' then count_by(coupon, 'some') end
-  local uses = redis.call('HGET', coupon.customers, customer)
-  if uses then return tonumber(uses), nil end
-  if coupon.counted == 'some' then return 0, { 'customer_cold', i + 1, coupon.moves } end
-  return 0, nil
+  if coupon.counted == 'none' then count_by(coupon, key, 'some') end
+  local uses = coupon.customer_uses[customer] or redis.call('HGET', customers, customer)
+  if not uses and coupon.counted == 'some' then
+    return 0, { 'customer_cold', i, coupon.moves }
+  end
+  coupon.customer_uses[customer] = tonumber(uses or 0)
+  return coupon.customer_uses[customer], nil
 end
 
-local function refusal(coupon, i)
-  local function refused(reason) return { 'refused', i + 1, reason } end
-  if coupon.global >= 0 and coupon.reserved + coupon.redeemed >= coupon.global then
-    local held = coupon.global == 1 and coupon.reserved == 1
-    return refused(held and 'reserved_elsewhere' or 'limit_reached')
+local function refusal(coupon, code, customer, i)
+  local global, per_customer, budget, discount = code[6], code[7], code[8], code[9]
+  local function refused(reason) return { 'refused', i, reason } end
+  if global >= 0 and coupon.reserved + coupon.redeemed >= global then
+    local elsewhere = global == 1 and coupon.reserved == 1
+    return refused(elsewhere and 'reserved_elsewhere' or 'limit_reached')
   end
-  local uses, cold = customer_uses(coupon, i)
+  local uses, cold = customer_uses(coupon, code, customer, i)
   if cold then return cold end
-  if coupon.per_customer >= 0 and uses >= coupon.per_customer then
-    return refused('customer_limit_reached')
-  end
-  if coupon.budget < 0 then return nil end
-  local left = coupon.budget - coupon.budget_used
-  if not coupon.gift then
-    return coupon.discount > left and refused('budget_exhausted') or nil
-  end
+  if per_customer >= 0 and uses >= per_customer then return refused('customer_limit_reached') end
+  if budget < 0 then return nil end
+  local left = budget - coupon.budget_used
+  if code[10] == 0 then return discount > left and refused('budget_exhausted') or nil end
   if left <= 0 then return refused('insufficient_balance') end
-  return math.min(left, coupon.wanted) ~= coupon.discount and { 'balance', i + 1, left } or nil
+  return math.min(left, code[11]) ~= discount and { 'balance', i, left } or nil
 end
 
-local coupons = {}
-for i = 0, codes - 1 do
-  local coupon, obstacle = load(i)
-  obstacle = obstacle or refusal(coupon, i)
-  if obstacle then return obstacle end
-  coupons[i + 1] = coupon
+local function decide(item)
+  local slot, customer, codes = item[3], item[9], item[11]
+  if slot ~= '' and held[slot] then return { 'answered', held[slot] } end
+  for _, code in ipairs(codes) do
+    local holder = held[code[3]]
+    if holder and not is_released(holder) then return { 'held', holder } end
+  end
+  for i, code in ipairs(codes) do
+    local coupon, obstacle = load(code, i)
+    obstacle = obstacle or refusal(coupon, code, customer, i)
+    if obstacle then return obstacle end
+  end
+  return nil
 end
 
-local events = tonumber(ARGV[7])
-local last = redis.call('INCRBY', KEYS[2], events)
-redis.call('XADD', KEYS[1], '*', 'o', last - events + 1, 'n', events, 'b', ARGV[6])
-
-redis.call('HSET', KEYS[3], 'status', status, 'expires', ARGV[3], 'record', ARGV[5],
-  'position', last)
-if status == 'reserved' then
-  redis.call('ZADD', KEYS[4], ARGV[3], KEYS[3])
-else
-  redis.call('PEXPIRE', KEYS[3], ARGV[8])
-end
-
-local reply = { 'reserved', last }
-for _, coupon in ipairs(coupons) do
+local accepted, expiries = {}, {}
+local function take(item)
+  local slot, redemption, status, expires, customer, codes =
+    item[3], item[6], item[7], item[8], item[9], item[11]
+  local offset = append(item)
+  accepted[#accepted + 1] = item
+  taken[redemption] = redemption_text({
+    status = status, expires = expires, offset = offset, why = '-', record = item[10],
+  })
+  if slot ~= '' then held[slot] = item[4] .. offset .. item[5] end
   if status == 'reserved' then
-    coupon.reserved = coupon.reserved + 1
-    redis.call('SET', coupon.order, KEYS[3])
-  else
-    coupon.redeemed = coupon.redeemed + 1
-    redis.call('SET', coupon.order, KEYS[3], 'PX', ARGV[9])
+    expiries[#expiries + 1] = expires
+    expiries[#expiries + 1] = redemption
   end
-  coupon.budget_used = coupon.budget_used + coupon.discount
-  redis.call('HSET', coupon.key, 'version', coupon.version, 'reserved', coupon.reserved,
-    'redeemed', coupon.redeemed, 'budget_used', coupon.budget_used, 'counted', coupon.counted,
-    'moves', coupon.moves)
-  if coupon.per_customer >= 0 then redis.call('HINCRBY', coupon.customers, customer, 1) end
-  -- Limited codes are announced to the checks of every process (see coupon-usage.ts).
-  if coupon.global >= 0 or coupon.budget >= 0 or coupon.per_customer >= 0 then
-    local change = redis.call('INCR', coupon.changed)
-    redis.call('ZADD', coupon.changes, change, coupon.key)
-    if coupon.per_customer >= 0 then
-      redis.call('ZADD', coupon.changes, change, coupon.key .. ' ' .. customer)
+  local reply = { 'reserved', last }
+  for i, code in ipairs(codes) do
+    local coupon, counter = coupon_at(code[1]), status == 'reserved' and 'reserved' or 'redeemed'
+    held[code[3]] = redemption
+    coupon.touched, coupon.version = true, code[5]
+    coupon[counter] = coupon[counter] + 1
+    coupon.budget_used = coupon.budget_used + code[9]
+    if code[7] >= 0 then
+      coupon.customer_uses[customer] = coupon.customer_uses[customer] + 1
+      announce(code[4], code[1] .. ' ' .. customer)
     end
-    if change % 256 == 0 then redis.call('ZREMRANGEBYRANK', coupon.changes, 0, -20001) end
+    if code[6] >= 0 or code[7] >= 0 or code[8] >= 0 then announce(code[4], code[1]) end
+    reply[i * 2 + 1], reply[i * 2 + 2] = coupon.reserved + coupon.redeemed, coupon.budget_used
   end
-  reply[#reply + 1] = coupon.reserved + coupon.redeemed
-  reply[#reply + 1] = coupon.budget_used
+  return reply
 end
-return reply
+
+local function write(item)
+  local slot, redemption, status, customer = item[3], item[6], item[7], item[9]
+  if slot ~= '' then redis.call('SET', slot, held[slot], 'PX', answer_memory) end
+  if status == 'reserved' then
+    redis.call('SET', redemption, taken[redemption])
+  else
+    redis.call('SET', redemption, taken[redemption], 'PX', settled_memory)
+  end
+  for _, code in ipairs(item[11]) do
+    if status == 'reserved' then
+      redis.call('SET', code[3], redemption)
+    else
+      redis.call('SET', code[3], redemption, 'PX', order_memory)
+    end
+    if code[7] >= 0 then redis.call('HINCRBY', code[2], customer, 1) end
+  end
+end
+
+look_up()
+local replies = {}
+for i, item in ipairs(items) do replies[i] = decide(item) or take(item) end
+write_entry()
+for _, item in ipairs(accepted) do write(item) end
+write_counters()
+if #expiries > 0 then redis.call('ZADD', KEYS[3], unpack(expiries)) end
+return replies

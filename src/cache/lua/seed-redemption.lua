@@ -1,14 +1,13 @@
 -- Puts a redemption in place as the ledger's rows have it, unless it is here already.
--- Takes: status, expires_at ms, record, how long to keep a settled redemption and a settled order
---   in ms. Keys: redemption, expiries; per code: order.
+-- Takes: status, expires_at ms, the redemption as text (see batch.lua), how long to keep a settled
+--   redemption and a settled order in ms. Keys: redemption, expiries; per code: order.
 -- Gives: 1 where it was put, else 0. Safe to repeat: yes.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'status', ARGV[1], 'expires', ARGV[2], 'record', ARGV[3],
-  'position', '')
 if ARGV[1] == 'reserved' then
+  redis.call('SET', KEYS[1], ARGV[3])
   redis.call('ZADD', KEYS[2], ARGV[2], KEYS[1])
 else
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 end
 for i = 3, #KEYS do
   if ARGV[1] == 'reserved' then

@@ -1,70 +1,99 @@
--- Commits or releases a redemption and appends the event of it.
--- Takes: codes, target status, why (released, expired, replaced, or committed), customer, blob, how
---   long to keep a settled redemption and a settled order in ms; per code: discount.
--- Keys: stream, its offset, redemption, expiries; per code: coupon, customers, order, changes,
---   counter of changes.
--- Gives: {'settled', offset}, {'unchanged', position} where it is already so (or has not expired),
---   {'missing'}, {'refused', reason}, {'cold', i} where the code's counters are not here.
+-- Commits or releases redemptions and appends the events of it. batch.lua comes before it.
+-- An item: (events, bytes,) redemption, target status, why (released, expired, replaced, or
+--   committed), customer, codes. A code: coupon, customers, order, partition, discount.
+-- Takes further: how long to keep a settled redemption and a settled order in ms.
+-- Gives for each item: {'settled', offset}, {'unchanged'} where it is already so (or has not
+--   expired), {'missing'}, {'refused', reason}, {'cold', i} where the code's counters are not here.
 -- Safe to repeat: yes.
-local FIXED_KEYS, CODE_KEYS, FIXED_ARGS = 4, 5, 7
-local codes, target, why, customer = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-
-local known = redis.call('HMGET', KEYS[3], 'status', 'expires', 'position', 'why')
-local status = known[1]
-if not status then
-  redis.call('ZREM', KEYS[4], KEYS[3])
-  return { 'missing' }
-end
-if status == target then return { 'unchanged', known[3] } end
+local settled_memory, order_memory = ARGV[3], ARGV[4]
 
 local time = redis.call('TIME')
-local expired = time[1] * 1000 + math.floor(time[2] / 1000) >= tonumber(known[2])
-if target == 'committed' then
-  if status == 'released' then
-    return { 'refused', known[4] == 'expired' and 'expired' or 'already_released' }
-  end
-  if expired then return { 'refused', 'expired' } end
-elseif why ~= 'released' and status ~= 'reserved' or why == 'expired' and not expired then
-  if status ~= 'reserved' then redis.call('ZREM', KEYS[4], KEYS[3]) end
-  return { 'unchanged', known[3] }
-end
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-for i = 0, codes - 1 do
-  if redis.call('EXISTS', KEYS[FIXED_KEYS + i * CODE_KEYS + 1]) == 0 then
-    return { 'cold', i + 1 }
+local redemptions = {}
+local function look_up()
+  local keys = {}
+  for i, item in ipairs(items) do keys[i] = item[3] end
+  for i, text in ipairs(redis.call('MGET', unpack(keys))) do
+    redemptions[keys[i]] = redemptions[keys[i]] or redemption_of(text)
   end
 end
 
-local function release(coupon, customers, order, discount)
-  redis.call('HINCRBY', coupon, 'budget_used', 0 - discount)
+-- Nil where it shall be settled.
+local function obstacle_of(state, target, why, codes)
+  if state.status == target then return { 'unchanged' } end
+  local expired = now >= tonumber(state.expires)
+  if target == 'committed' then
+    if state.status == 'released' then
+      return { 'refused', state.why == 'expired' and 'expired' or 'already_released' }
+    end
+    if expired then return { 'refused', 'expired' } end
+  elseif why ~= 'released' and state.status ~= 'reserved' or why == 'expired' and not expired then
+    return { 'unchanged' }
+  end
+  for i, code in ipairs(codes) do
+    if not coupon_at(code[1]).known then return { 'cold', i } end
+  end
+  return nil
+end
+
+local gone, changed = {}, {}
+local function decide(item)
+  local key, target, why, codes = item[3], item[4], item[5], item[7]
+  local state = redemptions[key]
+  local obstacle = not state and { 'missing' } or obstacle_of(state, target, why, codes)
+  if obstacle then
+    if not state or state.status ~= 'reserved' then gone[#gone + 1] = key end
+    return obstacle
+  end
+  for _, code in ipairs(codes) do
+    local coupon = coupon_at(code[1])
+    local before = state.status == 'reserved' and 'reserved' or 'redeemed'
+    coupon.touched = true
+    coupon[before] = coupon[before] - 1
+    if target == 'committed' then
+      coupon.redeemed = coupon.redeemed + 1
+    else
+      coupon.budget_used = coupon.budget_used - code[5]
+      announce(code[4], code[1])
+      announce(code[4], code[1] .. ' ' .. item[6])
+    end
+  end
+  state.status, state.why, state.offset = target, why, append(item)
+  gone[#gone + 1] = key
+  changed[#changed + 1] = item
+  return { 'settled', last }
+end
+
+local function give_back(code, redemption, customer)
+  local coupon, customers, order = coupon_at(code[1]), code[2], code[3]
   if redis.call('HEXISTS', customers, customer) == 1 then
     local uses = redis.call('HINCRBY', customers, customer, -1)
-    if uses <= 0 and redis.call('HGET', coupon, 'counted') == 'all' then
-      redis.call('HDEL', customers, customer)
-    end
+    if uses <= 0 and coupon.counted == 'all' then redis.call('HDEL', customers, customer) end
   else
     -- Whoever is looking this customer's uses up must look again.
-    redis.call('HINCRBY', coupon, 'moves', 1)
+    coupon.moves = coupon.moves + 1
   end
-  if redis.call('GET', order) == KEYS[3] then redis.call('DEL', order) end
+  if redis.call('GET', order) == redemption then redis.call('DEL', order) end
 end
 
-local offset = redis.call('INCRBY', KEYS[2], 1)
-redis.call('XADD', KEYS[1], '*', 'o', offset, 'n', 1, 'b', ARGV[5])
-for i = 0, codes - 1 do
-  local k = FIXED_KEYS + i * CODE_KEYS
-  local coupon, customers, order = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
-  redis.call('HINCRBY', coupon, status == 'reserved' and 'reserved' or 'redeemed', -1)
-  if target == 'committed' then
-    redis.call('HINCRBY', coupon, 'redeemed', 1)
-    redis.call('PEXPIRE', order, ARGV[7])
-  else
-    release(coupon, customers, order, tonumber(ARGV[FIXED_ARGS + 1 + i]))
-    local change = redis.call('INCR', KEYS[k + 5])
-    redis.call('ZADD', KEYS[k + 4], change, coupon, change, coupon .. ' ' .. customer)
+local function write(item)
+  local key, target, customer, codes = item[3], item[4], item[6], item[7]
+  redis.call('SET', key, redemption_text(redemptions[key]), 'PX', settled_memory)
+  for _, code in ipairs(codes) do
+    if target == 'committed' then
+      redis.call('PEXPIRE', code[3], order_memory)
+    else
+      give_back(code, key, customer)
+    end
   end
 end
-redis.call('HSET', KEYS[3], 'status', target, 'position', offset, 'why', why)
-redis.call('PEXPIRE', KEYS[3], ARGV[6])
-redis.call('ZREM', KEYS[4], KEYS[3])
-return { 'settled', offset }
+
+look_up()
+local replies = {}
+for i, item in ipairs(items) do replies[i] = decide(item) end
+write_entry()
+for _, item in ipairs(changed) do write(item) end
+write_counters()
+if #gone > 0 then redis.call('ZREM', KEYS[3], unpack(gone)) end
+return replies
