@@ -2,49 +2,52 @@
 // position at once. A help, not the authority: the ledger refuses repeats for ever.
 // Invariant: an event whose append failed counts as never seen, so that a retry is appended again.
 import type { Topic } from '../../schemas/events.ts';
-import { formatPosition } from '../stream/topology.ts';
+import type { Waiter } from '../stream/append.ts';
+import { streamName } from '../stream/topology.ts';
 
 /** What Redis said, or will say, to a group of events that were appended together. */
-export class Receipt {
-  failed = false;
+export class Receipt implements Waiter {
   private first = 0;
-  /** Rejects with what the append was refused with. */
-  readonly settled: Promise<void>;
+  private error: Error | null = null;
+  private waiting: PromiseWithResolvers<void> | null = null;
+  private readonly prefix: string;
 
-  constructor(
-    private readonly topic: Topic,
-    private readonly partition: number,
-    appended: Promise<number>,
-  ) {
-    this.settled = appended.then(
-      (offset) => {
-        this.first = offset;
-      },
-      (error: unknown) => {
-        this.failed = true;
-        throw error;
-      },
-    );
+  constructor(topic: Topic, partition: number) {
+    this.prefix = `${streamName(topic, partition)}.`;
   }
 
-  get isSettled(): boolean {
-    return this.first > 0;
+  appended(first: number): void {
+    this.first = first;
+    this.waiting?.resolve();
+  }
+
+  refused(error: Error): void {
+    this.error = error;
+    this.waiting?.reject(error);
+  }
+
+  get failed(): boolean {
+    return this.error !== null;
+  }
+
+  /** Null when nothing is to be waited for; rejects with what the append was refused with. */
+  get settled(): Promise<void> | null {
+    if (this.first > 0) return null;
+    if (this.error !== null) return Promise.reject(this.error);
+    this.waiting ??= Promise.withResolvers<void>();
+    return this.waiting.promise;
   }
 
   /** Of the event at this place in the group, once it is settled. */
   position(index: number): string {
-    return formatPosition(this.topic, this.partition, this.first + index);
+    return this.prefix + (this.first + index);
   }
 }
 
-/** Of events whose request broke before they were appended. */
-export const NEVER_SENT = new Receipt('events', 0, Promise.resolve(0));
-NEVER_SENT.failed = true;
-
 export interface RecentEvent {
   fingerprint: bigint;
-  /** Null while the request that brought it is still being read. */
-  receipt: Receipt | null;
+  receipt: Receipt;
+  /** Place among the events that the receipt is for. */
   index: number;
 }
 
@@ -60,7 +63,7 @@ export class RecentEvents {
 
   find(tenant: number, id: string): RecentEvent | undefined {
     const event = this.current.get(tenant)?.get(id) ?? this.previous.get(tenant)?.get(id);
-    return event?.receipt?.failed ? undefined : event;
+    return event?.receipt.failed ? undefined : event;
   }
 
   /** Redis went away and may come back without what it had: ask it again for everything. */

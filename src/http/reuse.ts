@@ -33,7 +33,7 @@ export async function withDifferences(
 }
 
 async function firstSettled(settlement: Settlement, { first }: Reuse): Promise<void> {
-  await first.receipt?.settled.catch(() => {});
-  const position = positionOf(first.receipt?.position(first.index) ?? '');
+  await first.receipt.settled?.catch(() => {});
+  const position = positionOf(first.receipt.position(first.index));
   if (position) await settlement.waitSettled(position, WAIT_MS);
 }

@@ -184,7 +184,7 @@ function getEvent({ sql, redis, recent }: EventParts): Route {
     ],
     async handler({ tenant, params: { id } }) {
       // Known to this process and not yet answered by Redis: then it is not accepted yet.
-      await recent.find(tenant, id)?.receipt?.settled.catch(() => {});
+      await recent.find(tenant, id)?.receipt.settled?.catch(() => {});
       const journey =
         (await eventJourney(sql, tenant, id)) ?? (await findPending(redis, tenant, id));
       // Between the two looks the event may have been settled.

@@ -4,7 +4,7 @@
 // Invariant: offsets of a stream have no gap and no repeat while Redis keeps its data.
 import type { Redis } from 'ioredis';
 import type { Topic } from '../../schemas/events.ts';
-import { offsetKey, streamKey, streamName } from './topology.ts';
+import { offsetKey, streamKey, streamNumber } from './topology.ts';
 
 /** Takes: stream, offset counter; count, blob, an offset known to be settled. Gives: the first
  * offset, which is beyond the settled one even when Redis has forgotten that it gave that out.
@@ -27,18 +27,22 @@ export class AppendRefused extends Error {
   }
 }
 
-interface Waiter {
-  /** Place of its first event in the batch. */
-  index: number;
-  resolve(offset: number): void;
-  reject(error: Error): void;
+/** Who has events in a batch; told once. */
+export interface Waiter {
+  /** The offset of its first event; the rest follow it without a gap. */
+  appended(first: number): void;
+  /** With AppendRefused; whether Redis has the events is then unknown. */
+  refused(error: Error): void;
 }
 
 interface Batch {
   topic: Topic;
   partition: number;
-  tuples: Uint8Array[];
-  waiters: Waiter[];
+  events: number;
+  bytes: Uint8Array[];
+  byteLength: number;
+  /** With the place of its first event in the batch, each. */
+  waiters: { waiter: Waiter; index: number }[];
 }
 
 export interface AppenderOptions {
@@ -52,7 +56,7 @@ export interface AppenderOptions {
 }
 
 export class Appender {
-  private readonly open = new Map<string, Batch>();
+  private readonly open = new Map<number, Batch>();
   private scheduled = false;
   private inFlight = 0;
   private idle: (() => void)[] = [];
@@ -67,33 +71,39 @@ export class Appender {
 
   /** Resolves to the event's offset. Rejects with AppendRefused; the outcome is then unknown. */
   append(topic: Topic, partition: number, tuple: Uint8Array): Promise<number> {
-    return this.appendAll(topic, partition, [tuple]);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.appendAll(topic, partition, 1, tuple, { appended: resolve, refused: reject });
+    return promise;
   }
 
-  /** Several events that stay together, at one promise; resolves to the offset of the first. */
-  appendAll(topic: Topic, partition: number, tuples: readonly Uint8Array[]): Promise<number> {
+  /** Several events that stay together. Their bytes must not change afterwards. */
+  appendAll(
+    topic: Topic,
+    partition: number,
+    events: number,
+    bytes: Uint8Array,
+    waiter: Waiter,
+  ): void {
     if (this.bytesWaiting > this.options.bytesWaitingMax)
-      return Promise.reject(new AppendRefused('too_many_waiting'));
-    const name = streamName(topic, partition);
-    let batch = this.open.get(name);
+      return waiter.refused(new AppendRefused('too_many_waiting'));
+    const stream = streamNumber(topic, partition);
+    let batch = this.open.get(stream);
     if (!batch) {
-      batch = { topic, partition, tuples: [], waiters: [] };
-      this.open.set(name, batch);
+      batch = { topic, partition, events: 0, bytes: [], byteLength: 0, waiters: [] };
+      this.open.set(stream, batch);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    batch.waiters.push({ index: batch.tuples.length, resolve, reject });
-    for (const tuple of tuples) {
-      this.bytesWaiting += tuple.byteLength;
-      batch.tuples.push(tuple);
-    }
-    if (batch.tuples.length >= this.options.entryEventsMax) {
-      this.open.delete(name);
-      void this.send(batch);
+    batch.waiters.push({ waiter, index: batch.events });
+    batch.events += events;
+    batch.bytes.push(bytes);
+    batch.byteLength += bytes.byteLength;
+    this.bytesWaiting += bytes.byteLength;
+    if (batch.events >= this.options.entryEventsMax) {
+      this.open.delete(stream);
+      this.send([batch]);
     } else if (!this.scheduled) {
       this.scheduled = true;
       setImmediate(() => this.flush());
     }
-    return promise;
   }
 
   /** Resolves when nothing is waiting for Redis any more. */
@@ -104,46 +114,56 @@ export class Appender {
 
   private flush(): void {
     this.scheduled = false;
-    for (const batch of this.open.values()) void this.send(batch);
+    if (this.open.size === 0) return;
+    const batches = [...this.open.values()];
     this.open.clear();
+    this.send(batches);
   }
 
-  private async send(batch: Batch): Promise<void> {
-    const blob = Buffer.concat(batch.tuples);
-    this.inFlight++;
-    try {
-      const first = await this.run(batch, blob);
-      for (const waiter of batch.waiters) waiter.resolve(first + waiter.index);
-    } catch (error) {
-      const refused = refusalOf(error);
-      for (const waiter of batch.waiters) waiter.reject(refused);
-    } finally {
-      this.bytesWaiting -= blob.byteLength;
-      if (--this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
-    }
-  }
-
-  private async run(batch: Batch, blob: Buffer): Promise<number> {
-    const { topic, partition, tuples } = batch;
-    const redis = this.redis as Redis & {
-      tallyraceAppend(
-        stream: string,
-        offset: string,
-        count: number,
-        blob: Buffer,
-        settled: number,
-      ): Promise<number>;
-    };
-    return Number(
-      await redis.tallyraceAppend(
+  /** One write to the socket, whatever the number of streams. */
+  private send(batches: readonly Batch[]): void {
+    const pipeline = this.redis.pipeline() as unknown as AppendPipeline;
+    for (const { topic, partition, events, bytes, byteLength } of batches)
+      pipeline.tallyraceAppend(
         streamKey(topic, partition),
         offsetKey(topic, partition),
-        tuples.length,
-        blob,
+        events,
+        Buffer.concat(bytes, byteLength),
         this.options.settledOffset?.(topic, partition) ?? 0,
-      ),
-    );
+      );
+    this.inFlight++;
+    void this.settle(batches, pipeline.exec());
   }
+
+  private async settle(batches: readonly Batch[], sent: ReturnType<AppendPipeline['exec']>) {
+    let replies: Awaited<typeof sent> = null;
+    let failure: unknown = null;
+    try {
+      replies = await sent;
+    } catch (error) {
+      failure = error;
+    }
+    batches.forEach(({ byteLength, waiters }, place) => {
+      this.bytesWaiting -= byteLength;
+      const [error, first] = replies?.[place] ?? [failure, null];
+      if (first === null || error !== null) {
+        const refused = refusalOf(error);
+        for (const { waiter } of waiters) waiter.refused(refused);
+      } else for (const { waiter, index } of waiters) waiter.appended(Number(first) + index);
+    });
+    if (--this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+}
+
+interface AppendPipeline {
+  tallyraceAppend(
+    stream: string,
+    offset: string,
+    events: number,
+    blob: Buffer,
+    settled: number,
+  ): unknown;
+  exec(): Promise<[error: Error | null, first: unknown][] | null>;
 }
 
 function refusalOf(error: unknown): AppendRefused {

@@ -5,22 +5,22 @@
 // An event is its header followed by its body; a stream entry holds any number of events.
 // Invariant: decode(encode(event)) equals the event; a decoded body has passed its schema again.
 import { TypeCompiler } from '@sinclair/typebox/compiler';
-import { Packr } from 'msgpackr';
 import type { TObject, TSchema } from '@sinclair/typebox';
 import type { EventDefinition } from '../../schemas/events.ts';
 import { eventDefinition, eventDefinitions } from '../../schemas/index.ts';
+import { PackWriter, packr } from './pack.ts';
 
 const VERSION = 1;
 
-// No records: they tie the bytes to one process's state. Integers beyond 32 bits stay exact.
-const packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: 'number' });
-
-export interface EncodableEvent {
+export interface EventHeader {
   tenant: number;
   id: string;
   /** The ingress's clock, ms since the epoch. */
   acceptedAt: number;
   traceparent?: string | null;
+}
+
+export interface EncodableEvent extends EventHeader {
   time?: string | null;
   data: object;
 }
@@ -54,8 +54,13 @@ interface DecodedBody {
 }
 
 type Convert = (value: unknown) => unknown;
+type Write = (writer: PackWriter, value: unknown) => void;
+interface Conversion {
+  write: Write;
+  fromArray: Convert;
+}
 interface BodyCodec {
-  toArray: Convert;
+  write(writer: PackWriter, data: object, time: string | null): void;
   fromArray: Convert;
   check: (value: unknown) => boolean;
 }
@@ -64,30 +69,45 @@ const bodyCodecs = new Map<string, BodyCodec>(
   eventDefinitions.map((definition) => [definition.type, compileBody(definition.data)]),
 );
 
+const scratch = new PackWriter();
+
 /** The canonical bytes of data that has passed `definition.data`. */
 export function encodeBody(
   definition: EventDefinition,
   data: object,
   time?: string | null,
 ): Buffer {
-  const values = bodyCodecs.get(definition.type)!.toArray(data) as unknown[];
-  values.unshift(time ?? null);
-  return packr.pack(values);
+  scratch.rewind(0);
+  writeBody(scratch, definition, data, time);
+  return Buffer.from(scratch.from(0));
 }
 
 /** The bytes of one event. Its data must have passed `definition.data`. */
 export function encodeEvent(definition: EventDefinition, event: EncodableEvent): Buffer {
-  return encodeTuple(definition.type, event, encodeBody(definition, event.data, event.time));
+  scratch.rewind(0);
+  writeHeader(scratch, definition.type, event);
+  writeBody(scratch, definition, event.data, event.time);
+  return Buffer.from(scratch.from(0));
 }
 
-/** The bytes of an event whose canonical body is at hand. */
-export function encodeTuple(
-  type: string,
-  { id, tenant, acceptedAt, traceparent }: Omit<EncodableEvent, 'data' | 'time'>,
-  body: Uint8Array,
-): Buffer {
-  const header = packr.pack([VERSION, type, id, tenant, acceptedAt, traceparent ?? null]);
-  return Buffer.concat([header, body]);
+/** An event is its header and then its body. */
+export function writeHeader(writer: PackWriter, type: string, header: EventHeader): void {
+  writer.array(6);
+  writer.value(VERSION);
+  writer.value(type);
+  writer.value(header.id);
+  writer.value(header.tenant);
+  writer.value(header.acceptedAt);
+  writer.value(header.traceparent);
+}
+
+export function writeBody(
+  writer: PackWriter,
+  definition: EventDefinition,
+  data: object,
+  time?: string | null,
+): void {
+  bodyCodecs.get(definition.type)!.write(writer, data, time ?? null);
 }
 
 /** Decodes a body; throws when it does not fit its schema. */
@@ -182,36 +202,51 @@ function messageOf(error: unknown): string {
 
 function compileBody(schema: TObject): BodyCodec {
   const checker = TypeCompiler.Compile(schema);
-  return { ...compileConversion(schema), check: (value) => checker.Check(value) };
+  const { writeAfter, fromArray } = compileObject(schema);
+  return {
+    write: (writer, data, time) => writeAfter(writer, data, [time]),
+    fromArray,
+    check: (value) => checker.Check(value),
+  };
 }
 
 /** Objects become arrays in property order; everything else travels as it is. */
-function compileConversion(schema: TSchema): { toArray: Convert; fromArray: Convert } {
+function compileConversion(schema: TSchema): Conversion {
   if (schema['type'] === 'array' && schema['items']) {
     const item = compileConversion(schema['items'] as TSchema);
     return {
-      toArray: (value) => (value as unknown[]).map(item.toArray),
+      write(writer, value) {
+        const values = value as unknown[];
+        writer.array(values.length);
+        for (let index = 0; index < values.length; index++) item.write(writer, values[index]);
+      },
       fromArray: (value) => (Array.isArray(value) ? value.map(item.fromArray) : value),
     };
   }
-  if (schema['type'] !== 'object') return { toArray: same, fromArray: same };
-  if (schema['patternProperties']) return { toArray: sortedPairs, fromArray: fromPairs };
-  return compileObject(schema as TObject);
+  if (schema['type'] !== 'object') return { write: asItIs, fromArray: same };
+  if (schema['patternProperties']) return { write: sortedPairs, fromArray: fromPairs };
+  const { writeAfter, fromArray } = compileObject(schema as TObject);
+  return { write: (writer, value) => writeAfter(writer, value, none), fromArray };
 }
 
-function compileObject(schema: TObject): { toArray: Convert; fromArray: Convert } {
+const none: readonly unknown[] = [];
+
+/** `first`: values that stand before those of the object, in the same array. */
+function compileObject(schema: TObject) {
   const names = Object.keys(schema.properties);
   const parts = names.map((name) => compileConversion(schema.properties[name]!));
-  const toArray: Convert = (value) => {
+  const writeAfter = (writer: PackWriter, value: unknown, first: readonly unknown[]): void => {
     const source = value as Record<string, unknown>;
-    const values: unknown[] = [];
-    for (let index = 0; index < names.length; index++) {
-      const property = source[names[index]!];
-      values.push(property === undefined ? null : parts[index]!.toArray(property));
-    }
     // Trailing absences are not written, so a property appended later leaves old bytes as they are.
-    while (values.length > 0 && values.at(-1) === null) values.pop();
-    return values;
+    let count = names.length;
+    while (count > 0 && isAbsent(source[names[count - 1]!])) count--;
+    writer.array(first.length + count);
+    for (const each of first) writer.value(each);
+    for (let index = 0; index < count; index++) {
+      const property = source[names[index]!];
+      if (property === undefined) writer.value(null);
+      else parts[index]!.write(writer, property);
+    }
   };
   const fromArray: Convert = (value) => {
     if (!Array.isArray(value) || value.length > names.length) return value;
@@ -222,16 +257,25 @@ function compileObject(schema: TObject): { toArray: Convert; fromArray: Convert 
     }
     return result;
   };
-  return { toArray, fromArray };
+  return { writeAfter, fromArray };
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
 }
 
 function same(value: unknown): unknown {
   return value;
 }
 
+function asItIs(writer: PackWriter, value: unknown): void {
+  writer.value(value);
+}
+
 /** Records have no property order, so their keys are sorted: equal records have equal bytes. */
-function sortedPairs(value: unknown): unknown {
-  return Object.entries(value as object).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+function sortedPairs(writer: PackWriter, value: unknown): void {
+  const pairs = Object.entries(value as object);
+  writer.value(pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 function fromPairs(value: unknown): unknown {

@@ -1,7 +1,7 @@
 // Where things live in Redis: one hash tag per partition, so that everything one decision touches
 // is in one slot. Names here are the only place where stream keys are spelled.
 import { crc32 } from 'node:zlib';
-import type { Topic } from '../../schemas/events.ts';
+import { type Topic, topics } from '../../schemas/events.ts';
 
 export const PARTITIONS = 8;
 export const GROUP = 'ledger';
@@ -37,6 +37,11 @@ export function settledKey(topic: Topic, partition: number): string {
 
 /** Pub/sub channel on which workers announce `<topic>.<partition>.<offset>` after each commit. */
 export const SETTLED_CHANNEL = 'tallyrace:settled';
+
+/** Of this process only: streams counted through, topic by topic. */
+export function streamNumber(topic: Topic, partition: number): number {
+  return topics.indexOf(topic) * PARTITIONS + partition;
+}
 
 export function streamName(topic: Topic, partition: number): string {
   return `${topic}.${partition}`;
