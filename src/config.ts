@@ -161,6 +161,18 @@ const settings = {
     'requests being answered by one ingress; past it 503',
     counts,
   ),
+  queueWaitMsMax: integer(
+    'QUEUE_WAIT_MS_MAX',
+    100,
+    'milliseconds requests may wait for their turn in one ingress; past it a share is refused, 503',
+    times,
+  ),
+  refusalHoldMs: integer(
+    'REFUSAL_HOLD_MS',
+    500,
+    'milliseconds such a refusal is held back, give or take half, 0 is not at all',
+    [0, 10_000],
+  ),
   appendBytesWaitingMax: integer(
     'APPEND_BYTES_WAITING_MAX',
     67_108_864,

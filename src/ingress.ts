@@ -163,7 +163,7 @@ async function serve(
   const published = publishMetrics(metrics, parts.metricsDir, name);
 
   async function stop(): Promise<void> {
-    admission.draining = true;
+    admission.drain();
     const deadline = setTimeout(() => void server.stop(true), config.drainMs);
     // Stops accepting; requests in flight are answered, then their connections end.
     await Promise.race([server.stop(), admission.whenIdle().then(() => Bun.sleep(50))]);
@@ -184,10 +184,33 @@ function watchIngress(metrics: Metrics, admission: Admission, appender: Appender
   const backlog = metrics.gauge('tallyrace_backlog_events', 'Events accepted and not settled.');
   const waiting = metrics.gauge('tallyrace_append_waiting_bytes', 'Bytes on their way to Redis.');
   const handles = [inFlight.labels(), backlog.labels(), waiting.labels()] as const;
+  watchAdmission(metrics, admission);
   metrics.onSnapshot(() => {
     handles[0].set(admission.inFlight);
     handles[1].set(admission.backlogEvents);
     handles[2].set(appender.bytesWaiting);
+  });
+}
+
+function watchAdmission(metrics: Metrics, admission: Admission): void {
+  const refused = metrics.counter(
+    'tallyrace_admission_refused_total',
+    'Requests refused before anything else was looked at, by reason.',
+    ['reason'],
+  );
+  const share = metrics
+    .gauge('tallyrace_admission_refused_share', 'Share refused so that waits stay short.')
+    .labels();
+  const wait = metrics
+    .gauge('tallyrace_queue_wait_seconds', 'What a request now waits for its turn.')
+    .labels();
+  const held = metrics.gauge('tallyrace_refusals_held', 'Refusals held back for a while.').labels();
+  metrics.onSnapshot(() => {
+    for (const [reason, count] of Object.entries(admission.refused))
+      refused.labels(reason).set(count);
+    share.set(admission.valve.refusedShare);
+    wait.set(admission.queueWaitMs / 1_000);
+    held.set(admission.held);
   });
 }
 

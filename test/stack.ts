@@ -11,6 +11,8 @@ export async function openStack<Prepared extends object = object>(
   prepare?: (stack: Stack) => Promise<Prepared>,
 ): Promise<Stack & Prepared> {
   const stack = await openServices(name);
+  // Tests run beside each other on few cores: that requests wait then says nothing.
+  stack.environment['QUEUE_WAIT_MS_MAX'] ??= '3600000';
   afterAll(() => stack.close(), 60_000);
   try {
     return { ...stack, ...((await prepare?.(stack)) as Prepared) };

@@ -14,6 +14,9 @@ export interface LoadPlan {
   warmUpSeconds: number;
   /** Requests per second of an open loop; null for a closed loop. */
   rate: number | null;
+  /** Of an open loop: what is due while every connection is busy is dropped and counted instead of
+   * sent late, and a connection that is lost is counted and opened again. */
+  beyondCapacity?: boolean;
 }
 
 export interface LoadResult extends Percentiles {
@@ -21,6 +24,12 @@ export interface LoadResult extends Percentiles {
   seconds: number;
   perSecond: number;
   statuses: Record<number, number>;
+  latencies: Record<number, Percentiles>;
+  /** Due while every connection was busy; see `beyondCapacity`. */
+  dropped: number;
+  lostConnections: number;
+  /** When the last request was sent, by the clock of the wall. */
+  endedAtMs: number;
   /** Open loop: requests that were due and not sent when the time was up. */
   unsent: number;
 }
@@ -31,6 +40,7 @@ export type RequestMaker = (n: number, answer: string) => Buffer | string;
 interface Connection {
   intendedMs: number;
   busy: boolean;
+  lost: boolean;
   /** Bytes of the answer that are still to come, or -1 while its head is incomplete. */
   missing: number;
   /** Head and body, until the next request. */
@@ -41,10 +51,12 @@ type LoadSocket = Socket<Connection>;
 
 export class HttpLoad {
   private readonly histogram = new Histogram();
-  private readonly statuses: Record<number, number> = {};
+  private readonly byStatus: Record<number, Histogram> = {};
   private readonly idle: LoadSocket[] = [];
   private readonly sockets: LoadSocket[] = [];
   private sent = 0;
+  private dropped = 0;
+  private lostConnections = 0;
   private measuring = false;
   private stopping = false;
   private inFlight = 0;
@@ -69,20 +81,30 @@ export class HttpLoad {
     await Bun.sleep(plan.seconds * 1000);
     this.measuring = false;
     const endMs = performance.now();
+    const endedAtMs = Date.now();
     this.stopping = true;
     if (timer) clearInterval(timer);
     await this.finish();
-    return this.result((endMs - startMs) / 1000, Math.max(0, endMs - this.dueMs));
+    const behindMs = Math.max(0, endMs - this.dueMs);
+    return { ...this.result((endMs - startMs) / 1000, behindMs), endedAtMs };
   }
 
-  private result(seconds: number, behindMs: number): LoadResult {
+  private result(seconds: number, behindMs: number): Omit<LoadResult, 'endedAtMs'> {
     const { rate } = this.plan;
     const requests = this.histogram.total;
+    const statuses: Record<number, number> = {};
+    const latencies: Record<number, Percentiles> = {};
+    for (const [status, histogram] of Object.entries(this.byStatus)) {
+      statuses[Number(status)] = histogram.total;
+      latencies[Number(status)] = histogram.summary();
+    }
     return {
       requests,
       seconds,
       perSecond: requests / seconds,
-      statuses: this.statuses,
+      ...{ statuses, latencies },
+      dropped: this.dropped,
+      lostConnections: this.lostConnections,
       unsent: rate === null ? 0 : Math.round((behindMs / 1000) * rate),
       ...this.histogram.summary(),
     };
@@ -99,7 +121,7 @@ export class HttpLoad {
     return Bun.connect<Connection>({
       hostname: this.plan.host,
       port: this.plan.port,
-      data: { intendedMs: 0, busy: false, missing: -1, answer: '' },
+      data: { intendedMs: 0, busy: false, lost: false, missing: -1, answer: '' },
       socket: {
         data: (socket, chunk) => this.receive(socket, chunk),
         close: (socket) => this.lost(socket, new Error('the server closed a connection')),
@@ -110,19 +132,41 @@ export class HttpLoad {
 
   private lost(socket: LoadSocket, error: Error): void {
     if (this.stopping && !socket.data.busy) return;
+    // A server may close what is idle for long; a client then connects again.
+    const wasIdle = this.plan.rate !== null && !socket.data.busy;
     if (socket.data.busy) this.inFlight--;
     socket.data.busy = false;
+    if (wasIdle || this.plan.beyondCapacity) return this.replace(socket);
     this.stopping = true;
     this.failure ??= error;
+  }
+
+  private replace(socket: LoadSocket): void {
+    if (socket.data.lost || this.stopping) return;
+    socket.data.lost = true;
+    this.lostConnections++;
+    this.connect().then(
+      (opened) => {
+        this.sockets.push(opened);
+        this.idle.push(opened);
+      },
+      (error: unknown) => (this.failure ??= error as Error),
+    );
   }
 
   private sendDue(): void {
     const now = performance.now();
     const stepMs = 1000 / this.plan.rate!;
     while (this.dueMs <= now && this.idle.length > 0 && !this.stopping) {
-      this.send(this.idle.pop()!, this.dueMs);
+      const socket = this.idle.pop()!;
+      if (socket.data.lost) continue;
+      this.send(socket, this.dueMs);
       this.dueMs += stepMs;
     }
+    if (!this.plan.beyondCapacity || this.dueMs > now) return;
+    const missed = Math.ceil((now - this.dueMs) / stepMs);
+    if (this.measuring) this.dropped += missed;
+    this.dueMs += missed * stepMs;
   }
 
   private send(socket: LoadSocket, intendedMs = performance.now()): void {
@@ -155,9 +199,10 @@ export class HttpLoad {
   private complete(socket: LoadSocket): void {
     const { data } = socket;
     if (this.measuring) {
-      this.histogram.record(performance.now() - data.intendedMs);
+      const latencyMs = performance.now() - data.intendedMs;
+      this.histogram.record(latencyMs);
       const status = Number(data.answer.slice(9, 12));
-      this.statuses[status] = (this.statuses[status] ?? 0) + 1;
+      (this.byStatus[status] ??= new Histogram()).record(latencyMs);
     }
     data.busy = false;
     this.inFlight--;

@@ -1,51 +1,107 @@
 // Admission: whether a request may come in at all, asked before its key or its body is looked at.
+// Beyond what the process can do, it refuses the share that keeps waiting short, and holds the
+// refusals back, so that its time goes to those it lets in.
 // Invariant: past the limits the answer is 503 with Retry-After, at the price of a comparison.
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { PARTITIONS, offsetKey, settledKey } from '../stream/topology.ts';
+import { Holding } from './holding.ts';
+import { LoopWait } from './loop-wait.ts';
 import { type Problem, unavailable } from './problem.ts';
+import { Valve } from './valve.ts';
 
 export interface AdmissionOptions {
   requestsInFlightMax: number;
   /** Events accepted but not yet settled, over all streams. */
   backlogEventsMax: number;
+  /** What requests may wait for their turn, for longer than a burst takes. */
+  queueWaitMsMax: number;
+  refusalHoldMs: number;
   /** How often the backlog is looked at, and so how far behind the truth it may be. */
   backlogPollMs?: number;
 }
 
+const refusals = {
+  in_flight: unavailable('overloaded', 'Too many requests are in flight.'),
+  queue_wait: unavailable('overloaded', 'Requests wait too long for their turn.'),
+  redis: unavailable('store_unavailable', 'Redis is away.'),
+  backlog: unavailable('overloaded', 'Too many accepted events wait for the ledger.', 5),
+} satisfies Record<string, Problem>;
+
+type Reason = keyof typeof refusals;
+
+/** A request whose body is larger is not held: it would hold that too. */
+const HELD_BODY_BYTES_MAX = 4_096;
+
 export class Admission {
   inFlight = 0;
+  /** How long a request has lately waited for its turn. */
+  queueWaitMs = 0;
+  readonly refused: Record<Reason, number> = { in_flight: 0, queue_wait: 0, redis: 0, backlog: 0 };
   /** Set when the process is about to stop: /readyz says so, and requests still run. */
   draining = false;
   backlogEvents = 0;
+  readonly valve: Valve;
+  private readonly holding: Holding;
+  private readonly loopWait: LoopWait;
   private timer: Timer | undefined;
   private idle: (() => void)[] = [];
 
   constructor(
     private readonly redis: Redis,
     readonly options: AdmissionOptions,
-  ) {}
+  ) {
+    this.valve = new Valve(options.queueWaitMsMax);
+    this.holding = new Holding(options.refusalHoldMs);
+    this.loopWait = new LoopWait((waitMs, nowMs) => {
+      this.queueWaitMs = waitMs;
+      this.valve.observe(waitMs, nowMs);
+    });
+  }
 
-  /** Begins to follow the backlog. */
+  /** Begins to follow the backlog and how long requests wait. */
   async start(): Promise<void> {
     await this.measureBacklog();
+    await this.loopWait.start();
     this.timer = setInterval(() => void this.measureBacklog(), this.options.backlogPollMs ?? 500);
     this.timer.unref();
   }
 
   stop(): void {
     clearInterval(this.timer);
+    this.loopWait.stop();
+  }
+
+  /** From now on nobody is held: the process is about to stop. */
+  drain(): void {
+    this.draining = true;
+    this.holding.release();
+  }
+
+  get held(): number {
+    return this.holding.held;
   }
 
   /** `accepts`: the request would append to a stream. */
   refusal(accepts: boolean): Problem | null {
-    if (this.inFlight >= this.options.requestsInFlightMax)
-      return unavailable('overloaded', 'Too many requests are in flight.');
-    if (!accepts) return null;
-    if (this.redis.status !== 'ready') return unavailable('store_unavailable', 'Redis is away.');
-    if (this.backlogEvents > this.options.backlogEventsMax)
-      return unavailable('overloaded', 'Too many accepted events wait for the ledger.', 5);
-    return null;
+    const reason = this.reasonAgainst(accepts);
+    if (reason === null) return null;
+    this.refused[reason]++;
+    return refusals[reason];
+  }
+
+  /** Resolves when a refusal is to be answered; null for at once. */
+  hold(headers: Headers): Promise<void> | null {
+    if (this.draining || headers.has('transfer-encoding')) return null;
+    if (Number(headers.get('content-length') ?? 0) > HELD_BODY_BYTES_MAX) return null;
+    return this.holding.enter();
+  }
+
+  private reasonAgainst(accepts: boolean): Reason | null {
+    if (this.inFlight >= this.options.requestsInFlightMax) return 'in_flight';
+    if (accepts && this.redis.status !== 'ready') return 'redis';
+    if (accepts && this.backlogEvents > this.options.backlogEventsMax) return 'backlog';
+    return this.valve.admits() ? null : 'queue_wait';
   }
 
   leave(): void {

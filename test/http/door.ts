@@ -65,7 +65,9 @@ async function ingressDoor(
   tenant: TestTenant,
   env: Record<string, string>,
 ): Promise<Door> {
-  const config = readConfig({ ...stack.environment, PORT: '0', ...env });
+  // The callers share this thread: what they make wait is themselves.
+  const patient = { QUEUE_WAIT_MS_MAX: '3600000' };
+  const config = readConfig({ ...stack.environment, PORT: '0', ...patient, ...env });
   const ingress = await startIngress(config, createLog('ingress', 'fatal'), { reusePort: false });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= ingress.stop());

@@ -53,7 +53,12 @@ const app = createApp(
     ),
     limiter: new Limiter(redis),
     idempotency: new Idempotency(redis),
-    admission: new Admission(redis, { requestsInFlightMax: 100, backlogEventsMax: 100 }),
+    admission: new Admission(redis, {
+      requestsInFlightMax: 100,
+      backlogEventsMax: 100,
+      queueWaitMsMax: 1_000,
+      refusalHoldMs: 0,
+    }),
     recorder: new Recorder(new Metrics(), log),
     log,
     trustedProxyHops: 0,
