@@ -28,6 +28,8 @@ describe('exit codes', () => {
     [2, ['keys', 'create', '--tenant', 'nobody', '--name', 'x', '--scopes', 'admin']],
     [1, ['keys', 'revoke', 'no-such-key']],
     [0, ['migrate', 'verify']],
+    [2, ['bench', 'bogus']],
+    [2, ['bench', 'load', '--rate', 'fast']],
   ])('%i for %j', async (expected, args) => {
     expect((await stack.run(...args)).exitCode).toBe(expected);
   });
