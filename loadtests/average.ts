@@ -5,13 +5,12 @@ import { normal } from './lib/thresholds.ts';
 
 export * from './lib/journeys.ts';
 
-export const options = optionsOf(
-  scenarios(busyHour, [
-    { phase: 'ramp', seconds: 20, from: 0, to: 1 },
-    { phase: 'steady', seconds: 150, from: 1, to: 1 },
-    { phase: 'end', seconds: 10, from: 1, to: 0 },
-  ]),
-  normal(),
-);
+const steps = [
+  { phase: 'ramp', seconds: 20, from: 0, to: 1 },
+  { phase: 'steady', seconds: 150, from: 1, to: 1 },
+  { phase: 'end', seconds: 10, from: 1, to: 0 },
+];
 
-export const handleSummary = summaryOf('average', normal());
+export const options = optionsOf(scenarios(busyHour, steps), normal());
+
+export const handleSummary = summaryOf('average', normal(), steps);

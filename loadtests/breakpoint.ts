@@ -9,8 +9,8 @@ export * from './lib/journeys.ts';
 
 allowShedding();
 
-const climb = { phase: 'climb', seconds: 300, from: 0, to: 12 };
+const steps = [{ phase: 'climb', seconds: 300, from: 0, to: 8 }];
 
-export const options = optionsOf(scenarios(busyHour, [climb]), breaking());
+export const options = optionsOf(scenarios(busyHour, steps), breaking());
 
-export const handleSummary = summaryOf('breakpoint', breaking());
+export const handleSummary = summaryOf('breakpoint', breaking(), steps);

@@ -5,12 +5,11 @@ import { normal } from './lib/thresholds.ts';
 
 export * from './lib/journeys.ts';
 
-export const options = optionsOf(
-  scenarios(busyHour, [
-    { phase: 'ramp', seconds: 20, from: 0, to: 0.7 },
-    { phase: 'steady', seconds: 580, from: 0.7, to: 0.7 },
-  ]),
-  normal(),
-);
+const steps = [
+  { phase: 'ramp', seconds: 20, from: 0, to: 0.7 },
+  { phase: 'steady', seconds: 580, from: 0.7, to: 0.7 },
+];
 
-export const handleSummary = summaryOf('soak', normal());
+export const options = optionsOf(scenarios(busyHour, steps), normal());
+
+export const handleSummary = summaryOf('soak', normal(), steps);

@@ -1,4 +1,4 @@
-// Spike: a quiet hour, eight busy hours at once without a warning, and quiet again.
+// Spike: a quiet hour, six busy hours at once without a warning, and quiet again.
 import { allowShedding } from './lib/requests.ts';
 import { busyHour, optionsOf, scenarios } from './lib/scenarios.ts';
 import { summaryOf } from './lib/summary.ts';
@@ -8,14 +8,13 @@ export * from './lib/journeys.ts';
 
 allowShedding();
 
-export const options = optionsOf(
-  scenarios(busyHour, [
-    { phase: 'calm', seconds: 40, from: 0.5, to: 0.5 },
-    { phase: 'peak', seconds: 30, from: 8, to: 8 },
-    { phase: 'settling', seconds: 10, from: 0.5, to: 0.5 },
-    { phase: 'recovery', seconds: 100, from: 0.5, to: 0.5 },
-  ]),
-  overload(),
-);
+const steps = [
+  { phase: 'calm', seconds: 40, from: 0.5, to: 0.5 },
+  { phase: 'peak', seconds: 30, from: 6, to: 6 },
+  { phase: 'settling', seconds: 10, from: 0.5, to: 0.5 },
+  { phase: 'recovery', seconds: 100, from: 0.5, to: 0.5 },
+];
 
-export const handleSummary = summaryOf('spike', overload());
+export const options = optionsOf(scenarios(busyHour, steps), overload());
+
+export const handleSummary = summaryOf('spike', overload(), steps);

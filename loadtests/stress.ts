@@ -9,14 +9,13 @@ export * from './lib/journeys.ts';
 
 allowShedding();
 
-export const options = optionsOf(
-  scenarios(busyHour, [
-    { phase: 'climb', seconds: 60, from: 1, to: 4 },
-    { phase: 'peak', seconds: 90, from: 4, to: 4 },
-    { phase: 'settling', seconds: 10, from: 1, to: 1 },
-    { phase: 'recovery', seconds: 80, from: 1, to: 1 },
-  ]),
-  overload(),
-);
+const steps = [
+  { phase: 'climb', seconds: 60, from: 1, to: 4 },
+  { phase: 'peak', seconds: 90, from: 4, to: 4 },
+  { phase: 'settling', seconds: 10, from: 1, to: 1 },
+  { phase: 'recovery', seconds: 80, from: 1, to: 1 },
+];
 
-export const handleSummary = summaryOf('stress', overload());
+export const options = optionsOf(scenarios(busyHour, steps), overload());
+
+export const handleSummary = summaryOf('stress', overload(), steps);

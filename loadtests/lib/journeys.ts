@@ -6,8 +6,8 @@ import { fail, sleep } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { Trend } from 'k6/metrics';
-import { type Reply, expect, get, post, tryGet, wasAnswered } from './requests.ts';
-import { key, run, url } from './target.ts';
+import { type Reply, expect, get, headers, post, tryGet, wasAnswered } from './requests.ts';
+import { run, url } from './target.ts';
 
 const CODES = 100;
 const USERS = 10_000;
@@ -18,6 +18,8 @@ const BATCH_EVENTS = 25;
 const MISTYPED = 20;
 const GIVEN_UP = 5;
 const COLD = 20;
+/** Every how manyth answer to a batch is looked at item by item. */
+const READ_EVERY = 10;
 const VISIBLE_WITHIN_MS = 10_000;
 const ASK_AGAIN_S = 0.05;
 
@@ -34,7 +36,6 @@ const idOf = (n: number): string => `${run}-${exec.scenario.name}-${n}`;
 
 /** Once, before the load: the coupons that the checkouts use. */
 export function setup(): void {
-  const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
   const terms = JSON.stringify({ kind: 'percent', percent_bp: 1_000 });
   for (let n = 0; n < CODES; n++) {
     const params = { headers, tags: { name: 'setup' }, responseType: 'text' as const };
@@ -71,7 +72,7 @@ export function redeem(): void {
   );
   if (commit || !wasAnswered('redeem', reply)) return;
   const settled = n % GIVEN_UP === 0 ? 'release' : 'commit';
-  post(settled, `/v1/redemptions/${String(reply.json('id'))}/${settled}`, '{}', {});
+  post(settled, `/v1/redemptions/${String(reply.json('id'))}/${settled}`, '{}');
 }
 
 export function sendEvent(): void {
@@ -86,7 +87,14 @@ export function sendEvents(): void {
   const events: string[] = [];
   for (let index = 0; index < BATCH_EVENTS; index++)
     events.push(earning(`${id}-${index}`, user(first + index)));
-  post('events', '/v1/events', `[${events.join(',')}]`, { events: BATCH_EVENTS });
+  const readBody = n % READ_EVERY === 0;
+  const reply = post('events', '/v1/events', `[${events.join(',')}]`, {
+    events: BATCH_EVENTS,
+    readBody,
+  });
+  // A batch is accepted as a whole even if items of it are not.
+  if (readBody && wasAnswered('events', reply))
+    expect('events', !String(reply.body).includes('"rejected"'));
 }
 
 export function readBalance(): void {

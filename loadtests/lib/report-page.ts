@@ -16,7 +16,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid #8884; text-align: left;
 `;
 
 export function pageOf(report: Report): string {
-  const { kind, run, at, url, scale } = report;
+  const { kind, run, at, url, load } = report;
   const outcome = passed(report) ? 'met' : 'missed';
   return `<!doctype html>
 <html lang="en">
@@ -25,7 +25,8 @@ export function pageOf(report: Report): string {
 <title>Tallyrace load: ${escaped(kind)}, ${outcome}</title>
 <style>${STYLE}</style>
 <h1>Load: ${escaped(kind)} <span class="${outcome}">${escaped(outcomeLine(report))}</span></h1>
-<p>Run ${escaped(run)}, ${escaped(at)}, against ${escaped(url)}, ${scale} × the rates of the script.</p>
+<p>Run ${escaped(run)}, ${escaped(at)}, against ${escaped(url)},
+up to ${load.toFixed(1)} × the mix of calls.</p>
 ${totals(report)}
 ${latencies(report)}
 ${thresholds(report)}

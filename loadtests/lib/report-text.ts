@@ -18,7 +18,7 @@ export function rowOf(report: Report): string {
   const servers = Object.values(surroundings?.servers ?? {});
   const used = servers.reduce((sum, { cores }) => sum + cores, 0);
   const cells = [
-    `${report.kind}, ${Math.round(report.seconds)} s`,
+    `${report.kind}, ${Math.round(report.seconds)} s, up to ${report.load.toFixed(1)} ×`,
     whole(report.requestsPerSecond),
     whole(report.eventsPerSecond),
     ...['validate', 'redeem', 'events', 'balance'].map(p95),
@@ -52,9 +52,12 @@ export function textOf(report: Report): string {
 
 export function outcomeLine(report: Report): string {
   const [limit] = crossedLimits(report);
-  const { kind, verdicts } = report;
+  const { kind, load, verdicts } = report;
   if (!passed(report)) return 'missed';
-  if (kind === 'breakpoint') return limit ? `broke at: ${limit.metric}` : 'did not break';
+  if (kind === 'breakpoint')
+    return limit
+      ? `broke at ${load.toFixed(1)} × the mix: ${limit.metric} ${limit.condition}`
+      : `did not break up to ${load.toFixed(1)} × the mix`;
   return `met: all ${verdicts.length} thresholds`;
 }
 

@@ -2,27 +2,13 @@
 // or not the server keeps up, as real callers do.
 // Invariant: scenario names are unique in a run, since ids of events and orders are made of them.
 import type { Options, Scenario } from 'k6/options';
+import type * as journeys from './journeys.ts';
+import { type Step, secondsOf, stretched } from './steps.ts';
 import { scale, secondsOr } from './target.ts';
 import type { Thresholds } from './thresholds.ts';
 
-/** What callers do, in iterations per second. Functions of these names are in journeys.ts. */
-export interface Mix {
-  validate: number;
-  redeem: number;
-  sendEvent: number;
-  sendEvents: number;
-  readBalance: number;
-  followEvent: number;
-  waitForLedger: number;
-}
-
-/** A part of a run: how many times the mix, where it starts and where it ends. */
-export interface Step {
-  phase: string;
-  seconds: number;
-  from: number;
-  to: number;
-}
+/** What callers do, in iterations per second, by the functions of journeys.ts. */
+export type Mix = Record<Exclude<keyof typeof journeys, 'setup'>, number>;
 
 /** An ordinary busy hour: 560 requests and 2,070 events a second. */
 export const busyHour: Mix = {
@@ -45,26 +31,29 @@ const LAST_ANSWERS = '15s';
 
 /** All steps one after the other, each journey at its own rate. */
 export function scenarios(mix: Mix, steps: readonly Step[]): Record<string, Scenario> {
-  const planned = steps.reduce((sum, { seconds }) => sum + seconds, 0);
-  const stretch = secondsOr(planned) / planned;
   const made: Record<string, Scenario> = {};
   let startS = 0;
-  for (const step of steps) {
-    const durationS = Math.max(1, Math.round(step.seconds * stretch));
-    for (const [exec, perSecond] of Object.entries<number>({ ...mix }))
+  for (const step of inTime(steps)) {
+    for (const [exec, perSecond] of Object.entries<number>(mix))
       made[`${exec}_${step.phase}`] = {
-        ...timetable(perSecond * scale, step, `${durationS}s`),
+        ...timetable(perSecond * scale, step),
         exec,
         startTime: `${startS}s`,
         gracefulStop: LAST_ANSWERS,
         tags: { phase: step.phase },
       };
-    startS += durationS;
+    startS += step.seconds;
   }
   return made;
 }
 
-function timetable(perSecond: number, { from, to }: Step, duration: string): Scenario {
+/** The steps in the time that was asked for. */
+export function inTime(steps: readonly Step[]): Step[] {
+  return stretched(steps, secondsOr(secondsOf(steps)));
+}
+
+function timetable(perSecond: number, { from, to, seconds }: Step): Scenario {
+  const duration = `${seconds}s`;
   const rate = (load: number): number => Math.max(1, Math.round(perSecond * load));
   const preAllocatedVUs = Math.max(
     CALLERS_MIN,
