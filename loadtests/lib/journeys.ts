@@ -26,6 +26,7 @@ const ASK_AGAIN_S = 0.05;
 /** From the answer to an event until a read of its account shows it. */
 const ledgerVisible = new Trend('ledger_visible', true);
 
+const CENT = '{"amount":1,"currency":"USD"}';
 const total = { amount: 5_000, currency: 'USD' };
 const code = (n: number): string => `LOAD-${run}-${n % CODES}`;
 const user = (n: number): string => `load-${n % USERS}`;
@@ -131,6 +132,6 @@ export function waitForLedger(): void {
 
 /** Written as text: building and serialising thousands of objects a second is the generator's CPU. */
 function earning(id: string, who: string): string {
-  const amount = '{"amount":1,"currency":"USD"}';
-  return `{"id":"${id}","type":"earning.credited","data":{"user_id":"${who}","kind":"load_test","amount":${amount},"reference":"${run}"}}`;
+  const data = `"user_id":"${who}","kind":"load_test","amount":${CENT},"reference":"${run}"`;
+  return `{"id":"${id}","type":"earning.credited","data":{${data}}}`;
 }

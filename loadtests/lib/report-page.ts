@@ -64,7 +64,8 @@ function table(heads: readonly Cell[], rows: readonly Cell[][]): string {
       })
       .join('');
   const body = rows.map((row) => `<tr>${cells(row, 'td')}</tr>`).join('\n');
-  return `<table>\n<thead><tr>${cells(heads, 'th')}</tr></thead>\n<tbody>\n${body}\n</tbody>\n</table>`;
+  const head = `<thead><tr>${cells(heads, 'th')}</tr></thead>`;
+  return `<table>\n${head}\n<tbody>\n${body}\n</tbody>\n</table>`;
 }
 
 function totals(report: Report): string {
@@ -98,7 +99,7 @@ function latencies({ endpoints: facts, ledgerVisible }: Report): string {
   };
   const heads = ['count', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'].map(figure);
   const rows = shown.map((each) => row(endpoints[each.name].route, each.phase, each));
-  const visible = ledgerVisible.map((each) => row('accepted until visible', '', each));
+  const visible = ledgerVisible.map((each) => row('accepted until visible', each.phase, each));
   return `<h2>Latency</h2>
 ${table([word('request'), word('phase'), ...heads, word('p95')], [...rows, ...visible])}`;
 }

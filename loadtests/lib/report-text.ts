@@ -1,6 +1,6 @@
 // A report as text: for a terminal, and as one row of a Markdown table.
 // Invariant: pure.
-import { type Report, type Verdict, crossedLimits, passed } from './report.ts';
+import { type Latency, type Report, type Verdict, crossedLimits, passed } from './report.ts';
 
 export const ROW_HEAD = [
   '| load | requests/s | events/s | validate p95 | redeem p95 | events p95 | balance p95 | ledger p95 | failed | shed | dropped | cores: k6, servers | verify | |',
@@ -62,23 +62,22 @@ export function outcomeLine(report: Report): string {
 }
 
 function latencyLines({ endpoints, ledgerVisible }: Report): string[] {
-  const figures = (first: string, { count, p50Ms, p95Ms, p99Ms, maxMs }: Figures): string =>
+  const figures = (first: string, { count, p50Ms, p95Ms, p99Ms, maxMs }: Latency): string =>
     first.padEnd(22) +
     [whole(count), ...[p50Ms, p95Ms, p99Ms, maxMs].map((ms) => ms.toFixed(1))]
       .map((cell) => cell.padStart(10))
       .join('');
   const head = ['count', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'];
-  const shown = ledgerVisible.at(-1);
   return [
     ''.padEnd(22) + head.map((cell) => cell.padStart(10)).join(''),
     ...endpoints
       .filter(({ count }) => count > 0)
       .map((each) => figures([each.name, each.phase].filter(Boolean).join(', '), each)),
-    ...(shown ? [figures('accepted → visible', shown)] : []),
+    ...ledgerVisible.map((each) =>
+      figures(['visible', each.phase].filter(Boolean).join(', '), each),
+    ),
   ];
 }
-
-type Figures = Report['ledgerVisible'][number];
 
 function crossedLine({ metric, condition, observed, limit }: Verdict): string {
   const figure = observed < 1 ? observed.toFixed(4) : observed.toFixed(1);

@@ -31,10 +31,14 @@ export interface Latency {
   maxMs: number;
 }
 
-export interface EndpointFacts extends Latency {
-  name: EndpointName;
-  /** Empty when the figures are of the whole run. */
+/** The figures of one phase. */
+export interface PhaseLatency extends Latency {
+  /** Empty when they are of the whole run. */
   phase: string;
+}
+
+export interface EndpointFacts extends PhaseLatency {
+  name: EndpointName;
 }
 
 export interface Verdict {
@@ -83,7 +87,8 @@ export interface Report extends About {
   failedShare: number;
   shedShare: number;
   dropped: number;
-  ledgerVisible: Latency[];
+  /** The whole run first. */
+  ledgerVisible: PhaseLatency[];
   endpoints: EndpointFacts[];
   verdicts: Verdict[];
   surroundings: Surroundings | null;
@@ -108,7 +113,11 @@ export function reportOf(
     dropped: value('dropped_iterations', 'count'),
     ledgerVisible: Object.entries(metrics)
       .filter(([metric]) => metric.split('{')[0] === 'ledger_visible')
-      .map(([, { values }]) => latencyOf(values)),
+      .map(([metric, { values }]) => ({
+        phase: tagsOf(metric)['phase'] ?? '',
+        ...latencyOf(values),
+      }))
+      .sort((a, b) => a.phase.localeCompare(b.phase)),
     endpoints: endpointsOf(metrics),
     verdicts: verdictsOf(metrics, thresholds),
     surroundings: null,

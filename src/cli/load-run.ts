@@ -59,13 +59,13 @@ export async function runLoad(
     servers,
     verify: target.stores ? await provedBooks(target.stores) : null,
   };
-  const whole = { ...report, surroundings };
-  writeFileSync(`${base}.json`, `${JSON.stringify(whole, null, 2)}\n`);
-  writeFileSync(`${base}.html`, pageOf(whole));
-  writeFileSync(`${base}.md`, `${ROW_HEAD}\n${rowOf(whole)}\n`);
-  for (const line of outcomeLines(whole)) console.log(`  ${line}`);
+  const complete = { ...report, surroundings };
+  writeFileSync(`${base}.json`, `${JSON.stringify(complete, null, 2)}\n`);
+  writeFileSync(`${base}.html`, pageOf(complete));
+  writeFileSync(`${base}.md`, `${ROW_HEAD}\n${rowOf(complete)}\n`);
+  for (const line of outcomeLines(complete)) console.log(`  ${line}`);
   console.log(`  reports: ${base}.{json,html,md}`);
-  return whole;
+  return complete;
 }
 
 function environment(

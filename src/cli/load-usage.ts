@@ -77,7 +77,7 @@ function treeOf(pid: number): Sample {
 }
 
 function sampleOf(pid: number): Sample {
-  // Fields are counted after the command's name; 11 to 14 are ticks, its own and its dead children's.
+  // Counted after the command's name, fields 11 to 14 are ticks: its own, its dead children's.
   const fields = read(`/proc/${pid}/stat`).split(') ').at(-1)!.split(' ');
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
   const rssKb = /VmRSS:\s+(\d+) kB/.exec(read(`/proc/${pid}/status`))?.[1];
