@@ -10,7 +10,15 @@ import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import { Problem, problem, problemBody, unavailable } from './problem.ts';
-import { Readings, queryOf, readText, refusedLength, refusedType, tooSlow } from './request.ts';
+import {
+  Readings,
+  queryOf,
+  readText,
+  refusedLength,
+  refusedType,
+  requestIdOf,
+  tooSlow,
+} from './request.ts';
 import { type Recorder, type RouteMeter, idsOf } from './recorder.ts';
 import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
@@ -60,14 +68,22 @@ export class Guard {
   /** One promise and one async function for the whole way: each more would cost every request as
    * much as all of the checks. */
   serve(incoming: Incoming): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<Response>();
-    const context = new RequestContext(incoming, this.parts, resolve);
     const { admission } = this.parts;
     const refusal = this.route.scope === null ? null : admission.refusal(this.accepts);
+    if (refusal) return this.turnAway(refusal, incoming.request.headers);
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    const context = new RequestContext(incoming, this.parts, resolve);
     admission.inFlight++;
-    if (refusal) this.answer(context, refusal);
-    else void this.run(context);
+    void this.run(context);
     return promise;
+  }
+
+  /** Nothing of the request is looked at but its id. */
+  private async turnAway(refusal: Problem, headers: Headers): Promise<Response> {
+    const requestId = requestIdOf(headers);
+    await this.parts.admission.hold(headers);
+    this.meter.refuse(refusal.status, { requestId });
+    return this.shareable(responseOf(refusal, requestId), headers);
   }
 
   private async run(context: RequestContext): Promise<void> {
@@ -194,13 +210,19 @@ export class Guard {
   /** Answers once: a request whose body was given up may still come to an end. */
   private answer(context: RequestContext, outcome: Outcome): void {
     if (context.isAnswered) return;
-    const response = responseOf(outcome, context.requestId, context.standing);
-    if (this.forBrowsers && context.headers.has('origin'))
-      for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
+    const { requestId, standing, headers } = context;
+    const response = this.shareable(responseOf(outcome, requestId, standing), headers);
     context.isAnswered = true;
     this.meter.record(response.status, performance.now() - context.startedAt, context);
     this.parts.admission.leave();
     context.resolve(response);
+  }
+
+  /** With the headers that let a page of another origin read it, where it may. */
+  private shareable(response: Response, headers: Headers): Response {
+    if (this.forBrowsers && headers.has('origin'))
+      for (const [name, value] of Object.entries(ORIGIN_HEADERS)) response.headers.set(name, value);
+    return response;
   }
 }
 

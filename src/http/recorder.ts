@@ -26,11 +26,20 @@ export class RouteMeter {
     private readonly polled: boolean,
   ) {}
 
+  /** Of a request that was not let in: how long its refusal was held is no duration of ours. */
+  refuse(status: number, request: RequestIds): void {
+    this.count(status, 0, request);
+  }
+
   record(status: number, durationMs: number, request: RequestIds): void {
     const seconds = durationMs / 1_000;
-    (this.counts[status] ??= this.requestsTotal.labels(this.name, String(status))).inc();
     for (let index = 0; index < this.durations.length; index++)
       this.durations[index]!.observe(seconds);
+    this.count(status, durationMs, request);
+  }
+
+  private count(status: number, durationMs: number, request: RequestIds): void {
+    (this.counts[status] ??= this.requestsTotal.labels(this.name, String(status))).inc();
     const sampled = this.requests++ % SAMPLE_EVERY === 0;
     if (!sampled && (status < 500 || !this.mayLogFailure())) return;
     const facts = { ...idsOf(request), route: this.name, status, duration_ms: durationMs };
