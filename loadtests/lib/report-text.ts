@@ -1,6 +1,13 @@
 // A report as text: for a terminal, and as one row of a Markdown table.
 // Invariant: pure.
-import { type Latency, type Report, type Verdict, crossedLimits, passed } from './report.ts';
+import {
+  type Latency,
+  type Report,
+  type Surroundings,
+  type Verdict,
+  crossedLimits,
+  passed,
+} from './report.ts';
 
 export const ROW_HEAD = [
   '| load | requests/s | events/s | validate p95 | redeem p95 | events p95 | balance p95 | ledger p95 | failed | shed | dropped | cores: k6, servers | verify | |',
@@ -15,8 +22,6 @@ export function rowOf(report: Report): string {
     const found = report.endpoints.find((each) => each.name === name && each.phase === phase);
     return found ? milliseconds(found.p95Ms) : '–';
   };
-  const servers = Object.values(surroundings?.servers ?? {});
-  const used = servers.reduce((sum, { cores }) => sum + cores, 0);
   const cells = [
     `${report.kind}, ${Math.round(report.seconds)} s, up to ${report.load.toFixed(1)} ×`,
     whole(report.requestsPerSecond),
@@ -26,11 +31,16 @@ export function rowOf(report: Report): string {
     percent(report.failedShare),
     percent(report.shedShare),
     whole(report.dropped),
-    surroundings ? `${surroundings.generator.cores.toFixed(2)}, ${used.toFixed(2)}` : '–',
+    surroundings ? coresOf(surroundings) : '–',
     verifyWord(report),
     passed(report) ? 'met' : '**missed**',
   ];
   return `| ${cells.join(' | ')} |`;
+}
+
+function coresOf({ generator, servers }: Surroundings): string {
+  const used = Object.values(servers).reduce((sum, { cores }) => sum + cores, 0);
+  return `${generator.cores.toFixed(2)}, ${used > 0 ? used.toFixed(2) : '–'}`;
 }
 
 /** What stands on the terminal when a run has ended. */

@@ -13,13 +13,15 @@ import type { Urls } from '../supervisor/plans.ts';
 import { Failure, exitCodes } from './exit.ts';
 import { type K6, runK6 } from './load-k6.ts';
 import type { Target } from './load-target.ts';
-import { type Used, watchServers } from './load-usage.ts';
+import { watchServers } from './load-usage.ts';
 import { withServersAt } from './servers.ts';
 
 const ROOT = resolve(import.meta.dir, '../..');
 const LOADTESTS = join(ROOT, 'loadtests');
 /** What k6 exits with when a threshold was crossed; the report says which. */
 const THRESHOLD_CROSSED = 99;
+/** By the signal that we pass on to it. */
+const INTERRUPTED = 105;
 const DRAINED_WITHIN_MS = 120_000;
 const ASK_AGAIN_MS = 3_000;
 
@@ -48,6 +50,8 @@ export async function runLoad(
     stop,
   );
   const servers = usage();
+  if (ran.exitCode === INTERRUPTED)
+    throw new Failure('The run was stopped; its books were not proved.', exitCodes.unavailable);
   if (![0, THRESHOLD_CROSSED].includes(ran.exitCode) || !existsSync(`${base}.json`))
     throw new Failure(`k6 ended with code ${ran.exitCode}.`, exitCodes.unavailable);
   const report = JSON.parse(readFileSync(`${base}.json`, 'utf8')) as Report;
@@ -99,9 +103,12 @@ async function provedBooks(stores: Urls): Promise<Surroundings['verify']> {
 
 function outcomeLines(report: Report): string[] {
   const { generator, servers, verify: books } = report.surroundings!;
-  const used = [['k6', generator.cores], ...Object.entries(servers).map(coresOf)];
+  const used = [
+    `k6 ${generator.cores.toFixed(2)}`,
+    ...Object.entries(servers).map(([name, { cores }]) => `${name} ${cores.toFixed(2)}`),
+  ];
   return [
-    `cores used: ${used.map(([name, cores]) => `${name} ${Number(cores).toFixed(2)}`).join(', ')}`,
+    `cores used: ${used.join(', ')}`,
     books
       ? `verify ${books.ok ? 'holds' : 'FAILS'}: ${whole(books.accepted)} accepted, ` +
         `${whole(books.posted)} posted, ${whole(books.pending)} pending`
@@ -109,10 +116,6 @@ function outcomeLines(report: Report): string[] {
     ...(books?.problems ?? []),
     outcomeLine(report),
   ];
-}
-
-function coresOf([name, { cores }]: [string, Used]): [string, number] {
-  return [name, cores];
 }
 
 function commit(): string {
