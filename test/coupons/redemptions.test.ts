@@ -117,6 +117,27 @@ describe('a settled redemption', () => {
     ]);
   });
 
+  test('that is committed and released at once ends released, in the order of its events', async () => {
+    const held = await Promise.all(['o3', 'o4'].map((order) => reserved('E', order)));
+    await Promise.all(
+      held.flatMap(({ id }) => [
+        settle(id, 'committed'),
+        settle(id, 'released'),
+        settle(id, 'committed'),
+        settle(id, 'released'),
+      ]),
+    );
+    expect(await usage('E')).toEqual({ reserved: 0, redeemed: 0, budgetUsed: 0 });
+    for (const { id } of held) {
+      expect(await desk.book.get(tenant, id)).toMatchObject({ status: 'released' });
+      expect(await eventsOf(id)).toEqual([
+        'redemption.reserved',
+        'redemption.committed',
+        'redemption.released',
+      ]);
+    }
+  });
+
   test('of another tenant is not there', async () => {
     const { id } = await reserved('E', 'o2');
     expect(await desk.book.get(tenant + 1, id)).toBeNull();
