@@ -23,6 +23,7 @@ import {
 } from './lib/rounds.ts';
 import { loadBench } from './load.ts';
 import { memoryBench } from './memory.ts';
+import { overloadBench } from './overload.ts';
 import { redemptionBench } from './redemption.ts';
 import { rulesBench } from './rules.ts';
 import { validateBench } from './validate.ts';
@@ -47,6 +48,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   growth: growthBench,
   load: loadBench,
   memory: memoryBench,
+  overload: overloadBench,
 };
 
 const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]
