@@ -1,5 +1,6 @@
 // Memory: `npm run bench -- memory [--part coupons|backlog|soak]`: an ingress with a million
 // coupons, a worker that works off millions of events, and a whole stack under steady load.
+import type { Redis } from 'ioredis';
 import { progress } from '../src/cli/progress.ts';
 import { producerClient, redisReady } from '../src/io/redis.ts';
 import type { CouponTerms } from '../schemas/coupons.ts';
@@ -11,7 +12,7 @@ import { putCoupons } from './lib/coupons.ts';
 import { earningSource, take } from './lib/earnings.ts';
 import { type Judged, markdownTable, summaryMarkdown } from './lib/goals.ts';
 import { describeMachine, treeUsageOf } from './lib/machine.ts';
-import { allSettled, settledTo } from './lib/progress.ts';
+import { allSettled, reached } from './lib/progress.ts';
 import { Residents, type Trend, trendOf } from './lib/residents.ts';
 import { saveJson, saveText } from './lib/results.ts';
 import { type Load, type Product, measureHttp, withProduct } from './lib/servers.ts';
@@ -27,7 +28,6 @@ const SLOPE_MB_PER_MINUTE = 1;
 /** After the load: what a collection gives back is given back by then. */
 const IDLE_MS = 10_000;
 const SHARES = [0.2, 0.4, 0.6, 0.8, 1];
-const STALLED_MS = 60_000;
 
 const standard = { part: 'all', events: 5_000_000, minutes: 10, seconds: 5 };
 type MemoryOptions = typeof standard;
@@ -90,7 +90,7 @@ async function backlogPart({ events }: MemoryOptions): Promise<Part> {
     const redisMb = treeUsageOf(stack.redisPid).rssMb;
     const worker = await stack.startWorker({ NODE_ENV: 'production' });
     const residents = new Residents({ worker: worker.pid, redis: stack.redisPid });
-    const rows = await workOff(events, () => settledTo(redis, 'events'), residents);
+    const rows = await workOff(events, redis, residents);
     await Bun.sleep(IDLE_MS);
     const { worker: settledMb } = residents.sample();
     residents.stop();
@@ -109,26 +109,17 @@ interface BacklogRow {
   redisMb: number;
 }
 
-async function workOff(
-  events: number,
-  settledNow: () => Promise<number>,
-  residents: Residents,
-): Promise<BacklogRow[]> {
+async function workOff(events: number, redis: Redis, residents: Residents): Promise<BacklogRow[]> {
   const rows: BacklogRow[] = [];
   const bar = progress('working it off', events);
-  let [settled, movedMs] = [0, performance.now()];
+  let drawn = 0;
   for (const share of [0, ...SHARES]) {
-    while (settled < share * events) {
-      await Bun.sleep(50);
-      const now = await settledNow();
-      if (now > settled) movedMs = performance.now();
-      else if (performance.now() - movedMs > STALLED_MS)
-        throw new Error(`the worker stalls at ${settled} of ${events}`);
-      bar.add(now - settled);
-      settled = now;
-    }
-    const { worker, redis } = residents.sample();
-    rows.push({ share, seconds: residents.seconds, workerMb: worker!, redisMb: redis! });
+    await reached(redis, 'events', share * events, (settled) => {
+      bar.add(settled - drawn);
+      drawn = settled;
+    });
+    const { worker, redis: streams } = residents.sample();
+    rows.push({ share, seconds: residents.seconds, workerMb: worker!, redisMb: streams! });
   }
   bar.end();
   return rows;

@@ -5,17 +5,22 @@ import { PARTITIONS, offsetKey, settledKey } from '../../src/stream/topology.ts'
 
 const STALLED_MS = 60_000;
 
-/** Waits until so many events are settled. */
+/** Waits until so many events are settled; throws when none is for a minute. */
 export async function reached(
   redis: Redis,
   topic: Topic,
   count: number,
+  onSettled: (settled: number) => void = () => {},
 ): Promise<{ atMs: number; settled: number }> {
-  for (const startMs = performance.now(); ; await Bun.sleep(5)) {
+  let [before, movedMs] = [-1, 0];
+  for (;;) {
     const settled = await settledTo(redis, topic);
     const atMs = performance.now();
+    if (settled > before) [before, movedMs] = [settled, atMs];
+    onSettled(settled);
     if (settled >= count) return { atMs, settled };
-    if (atMs - startMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
+    if (atMs - movedMs > STALLED_MS) throw new Error(`the worker stalls at ${settled} of ${count}`);
+    await Bun.sleep(5);
   }
 }
 
