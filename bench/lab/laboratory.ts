@@ -14,14 +14,20 @@ interface Turn {
   wallMs: number;
 }
 
+export interface Median {
+  low: number;
+  middle: number;
+  high: number;
+}
+
 export interface Figures {
   name: string;
   /** Per event. The lower quartile of the turns, since noise only adds. */
   serverUs: number;
   clientUs: number;
   wallUs: number;
-  /** Of the server's CPU, to that of the first variant in the same turn: quartiles. */
-  ratio: number[];
+  /** Of the server's CPU to that of the first variant in the same turn. */
+  ratio: Median;
   /** Per event, over all turns. */
   wal: Wal;
   /** Bytes per event: outcomes and entries with their indexes. */
@@ -126,10 +132,10 @@ async function asOwner<Result>(url: string, use: (owner: Sql) => Promise<Result>
 
 async function takeTurn(admin: Sql, bench: Bench, pool: BatchPool, turn: number): Promise<void> {
   const { variant, backend, turns } = bench;
-  const { batchEvents = BATCH_EVENTS, server = {} } = variant;
+  const { batchEvents = BATCH_EVENTS, beforeTurn } = variant;
   const write = writeOf(variant);
   const batches = pool.batchesOf(batchEvents, turn);
-  await setServer(admin, server);
+  if (beforeTurn) await admin.unsafe(beforeTurn);
   const before = now(backend);
   for (const batch of batches) await write(backend, batch);
   const after = now(backend);
@@ -139,21 +145,6 @@ async function takeTurn(admin: Sql, bench: Bench, pool: BatchPool, turn: number)
       clientMs: after.clientMs - before.clientMs,
       wallMs: after.wallMs - before.wallMs,
     };
-  await setServer(admin, server, true);
-}
-
-async function setServer(
-  admin: Sql,
-  settings: Record<string, string>,
-  reset = false,
-): Promise<void> {
-  const entries = Object.entries(settings);
-  if (entries.length === 0) return;
-  for (const [name, value] of entries)
-    await admin.unsafe(`alter system ${reset ? `reset ${name}` : `set ${name} = '${value}'`}`);
-  await admin`select pg_reload_conf()`;
-  // Every process looks for it between two statements.
-  await Bun.sleep(200);
 }
 
 function now(backend: Backend): Turn {
@@ -195,14 +186,14 @@ async function figuresOf(
 ): Promise<Figures> {
   const events = (turns.length + 1) * turnEvents;
   const each = (key: keyof Turn): number =>
-    (quartiles(turns.map((turn) => turn[key]))[0]! / turnEvents) * 1_000;
+    (lowerQuartile(turns.map((turn) => turn[key])) / turnEvents) * 1_000;
   const wal = await backend.wal();
   return {
     name: variant.name,
     serverUs: each('serverMs'),
     clientUs: each('clientMs'),
     wallUs: each('wallMs'),
-    ratio: quartiles(turns.map(({ serverMs }, n) => serverMs / first.turns[n]!.serverMs)),
+    ratio: median(turns.map(({ serverMs }, n) => serverMs / first.turns[n]!.serverMs)),
     wal: {
       bytes: (wal.bytes - before.bytes) / events,
       records: (wal.records - before.records) / events,
@@ -212,9 +203,18 @@ async function figuresOf(
   };
 }
 
-function quartiles(values: readonly number[]): number[] {
+function lowerQuartile(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
+}
+
+/** With the bounds between which it is in 19 of 20 such runs, whatever the noise is like. */
+function median(values: readonly number[]): Median {
   const sorted = values.toSorted((a, b) => a - b);
-  return [0.25, 0.5, 0.75].map((share) => sorted[Math.floor(sorted.length * share)]!);
+  const middle = sorted.length / 2;
+  const away = 0.98 * Math.sqrt(sorted.length);
+  const at = (n: number): number =>
+    sorted[Math.min(Math.max(Math.floor(n), 0), sorted.length - 1)]!;
+  return { low: at(middle - away), middle: at(middle), high: at(middle + away) };
 }
 
 async function storedBy(url: string, events: number) {

@@ -21,7 +21,7 @@ function print(group: string, figures: Figures[]): void {
     figures.map((f) => ({
       name: f.name,
       'server us': f.serverUs.toFixed(2),
-      ratio: f.ratio.map((r) => r.toFixed(3)).join(' '),
+      ratio: `${f.ratio.middle.toFixed(3)} (${f.ratio.low.toFixed(2)} to ${f.ratio.high.toFixed(2)})`,
       'client us': f.clientUs.toFixed(2),
       'wall us': f.wallUs.toFixed(2),
       'WAL B': f.wal.bytes.toFixed(0),

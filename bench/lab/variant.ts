@@ -14,10 +14,10 @@ export interface Variant {
   /** Pieces of sql/queries/ledger.sql and what stands in their place. */
   replace?: readonly (readonly [string | RegExp, string])[];
   settings?: Record<string, string>;
-  /** Of the whole server, while it is this variant's turn. */
-  server?: Record<string, string>;
   asOwner?: boolean;
   batchEvents?: number;
+  /** Run by a superuser before each turn, and not counted. */
+  beforeTurn?: string;
   /** Another statement than our writer's. */
   write?: (backend: Backend, batch: DecidedBatch) => Promise<unknown>;
 }

@@ -1,0 +1,154 @@
+// Other forms of the tables: keys, indexes, partitions, checks, the room left in pages, bodies.
+import { ours } from './statements.ts';
+import type { Variant } from './variant.ts';
+
+/** Entries with other columns in front; partitions, index on time and policy as ours. */
+function entriesWith(account: string, event: string, key = 'account, sequence, posted_at'): string {
+  return `
+    drop table entries;
+    create table entries (
+      account ${account} not null, sequence bigint not null, posted_at timestamptz not null,
+      amount bigint not null, balance_after bigint not null, event ${event} not null,
+      tenant_id int not null, primary key (${key})
+    ) partition by range (posted_at);
+    create index entries_by_time on entries using brin (posted_at) with (pages_per_range = 32);
+    create table entries_now partition of entries for values from ('2020-01-01') to ('2100-01-01');
+    call protect('entries');
+    call protect('entries_now');
+    grant select, insert on entries to tallyrace_app;`;
+}
+
+const renamed = [
+  'entries (account_key, sequence, posted_at, amount, balance_after, event_key,',
+  'entries (account, sequence, posted_at, amount, balance_after, event,',
+] as const;
+const accountNumbers = [
+  ['v_sequence bigint[];', 'v_sequence bigint[];\n  v_account bigint[];'],
+  ['returning b.account_key, b.balance,', 'returning b.account_key, b.id, b.balance,'],
+  [
+    /into v_balance, v_sequence from posted/,
+    `, array_agg(p.id order by p.account_key)
+    into v_balance, v_sequence, v_account from posted`,
+  ],
+  ['select a_key[e.account]', 'select v_account[e.account]'],
+] as const;
+const numbered = 'alter table balances add id bigint generated always as identity;';
+
+/** Events by number would need an index of their own to be found; it is not counted here. */
+export const ids: readonly Variant[] = [
+  ours,
+  {
+    name: 'accounts by bigint',
+    schema: numbered + entriesWith('bigint', 'uuid'),
+    replace: [renamed, ...accountNumbers],
+  },
+  {
+    name: 'events by bigint',
+    schema: entriesWith('uuid', 'bigint'),
+    replace: [renamed, ['o_key[e.event]', 'o_offset[e.event]']],
+  },
+  {
+    name: 'both by bigint',
+    schema: numbered + entriesWith('bigint', 'bigint'),
+    replace: [renamed, ...accountNumbers, ['o_key[e.event]', 'o_offset[e.event]']],
+  },
+];
+
+const months = `(select inhrelid::regclass from pg_inherits
+  where inhparent = 'entries'::regclass and inhrelid::regclass::text like 'entries_2%')`;
+
+/** A key of two columns is unique in each month only; the sequence makes it unique in all. */
+const keyByMonth = `
+  alter table entries drop constraint entries_pkey;
+  do $$ declare month regclass; begin
+    for month in ${months.slice(1, -1)} loop
+      execute format('create unique index on %s (account_key, sequence)', month);
+    end loop;
+  end $$`;
+
+function outcomePartitions(count: number): string {
+  return `do $$ begin
+    for i in 0..7 loop execute format('drop table outcomes_%s', i); end loop;
+    for i in 0..${count - 1} loop
+      execute format('create table outcomes_%s partition of outcomes
+         for values with (modulus ${count}, remainder %s)', i, i);
+      execute format('call protect(%L)', 'outcomes_' || i);
+    end loop;
+  end $$`;
+}
+
+export const indexes: readonly Variant[] = [
+  ours,
+  { name: 'entries: key without posted_at', schema: keyByMonth },
+  { name: 'entries: no key', schema: 'alter table entries drop constraint entries_pkey' },
+  { name: 'entries: no BRIN', schema: 'drop index entries_by_time' },
+  { name: 'entries: B-tree on event', schema: 'create index on entries (event_key)' },
+  { name: 'outcomes: no key', schema: 'alter table outcomes drop constraint outcomes_pkey' },
+  { name: 'balances: no index by name', schema: 'drop index balances_by_account' },
+];
+
+export const partitions: readonly Variant[] = [
+  ours,
+  ...[1, 4, 16].map((count) => ({
+    name: `outcomes in ${count}`,
+    schema: outcomePartitions(count),
+  })),
+];
+
+export const rows: readonly Variant[] = [
+  ours,
+  { name: 'as owner: no policies at all', asOwner: true },
+  {
+    name: 'no checks',
+    schema: `alter table outcomes drop constraint refused_has_a_reason;
+      alter table outcomes drop constraint outcomes_verdict_check;
+      alter table balances drop constraint balance_in_range`,
+  },
+  { name: 'bodies uncompressed, out of line', schema: bodyStorage('external') },
+  { name: 'bodies never out of line', schema: bodyStorage('plain') },
+  {
+    name: 'bodies in a table of their own',
+    schema: `create table bodies (event_key uuid primary key, tenant_id int not null,
+        body bytea not null);
+      call protect('bodies'); grant select, insert on bodies to tallyrace_app;
+      alter table outcomes alter body drop not null`,
+    replace: [
+      ["o.stream, nullif(o.reason, ''), o.body", "o.stream, nullif(o.reason, ''), null"],
+      [
+        'if cardinality(a_key) = 0 then',
+        `insert into bodies select * from unnest(o_key, o_tenant, o_body);
+  if cardinality(a_key) = 0 then`,
+      ],
+    ],
+  },
+];
+
+function bodyStorage(storage: string): string {
+  return `alter table outcomes alter body set storage ${storage};
+    do $$ begin for i in 0..7 loop
+      execute format('alter table outcomes_%s alter body set storage ${storage}', i);
+    end loop; end $$`;
+}
+
+/** Rewritten, so that the room is there from the start as it is in a table that grew so. */
+function fillfactor(percent: number): string {
+  return `create temporary table kept as table balances;
+    truncate balances;
+    alter table balances set (fillfactor = ${percent});
+    insert into balances table kept;
+    drop table kept`;
+}
+
+export const room: readonly Variant[] = [
+  ours,
+  ...[80, 90, 100].map((percent) => ({
+    name: `balances: fillfactor ${percent}`,
+    schema: fillfactor(percent),
+  })),
+];
+
+/** Each turn begins with a checkpoint: the worst that whole pages in the WAL can cost. */
+export const pages: readonly Variant[] = [
+  { name: 'ours: pglz' },
+  { name: 'not compressed', settings: { wal_compression: 'off' } },
+].map((variant) => ({ ...variant, beforeTurn: 'checkpoint' }));
