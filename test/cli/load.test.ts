@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Report } from '../../loadtests/lib/report.ts';
+import { watchServers } from '../../src/cli/load-usage.ts';
 import { openStack } from '../stack.ts';
 
 const ROOT = join(import.meta.dir, '../..');
@@ -62,6 +63,24 @@ test.each([
   const { exitCode, stderr } = await load(pathWith('v2.0.0'), ...args);
   expect([exitCode, stderr]).toEqual([2, expect.stringContaining(said)]);
 });
+
+// Only Linux tells about other processes.
+test.skipIf(process.platform !== 'linux')(
+  'counts what the processes of a home used, and not the supervisor',
+  () => {
+    const run = join(dir, 'run');
+    mkdirSync(run);
+    writeFileSync(join(run, 'me.pid'), `${process.pid}\n`);
+    writeFileSync(join(run, 'supervisor.pid'), '1\n');
+    const used = watchServers(run);
+    Bun.spawnSync(['sh', '-c', 'i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done']);
+    const { me, ...others } = used();
+    expect(others).toEqual({});
+    expect(me!.cores).toBeGreaterThan(0);
+    expect(me!.rssMb.peak).toBeGreaterThanOrEqual(me!.rssMb.last);
+    expect(me!.rssMb.last).toBeGreaterThan(0);
+  },
+);
 
 // It needs the real k6, which is no dependency of ours: whoever has it runs this too. How fast the
 // answers were is not asserted.
