@@ -163,7 +163,7 @@ const settings = {
   ),
   queueWaitMsMax: integer(
     'QUEUE_WAIT_MS_MAX',
-    100,
+    500,
     'milliseconds requests may wait for their turn in one ingress; past it a share is refused, 503',
     times,
   ),

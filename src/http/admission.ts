@@ -53,9 +53,9 @@ export class Admission {
   ) {
     this.valve = new Valve(options.queueWaitMsMax);
     this.holding = new Holding(options.refusalHoldMs);
-    this.loopWait = new LoopWait((waitMs, nowMs) => {
-      this.queueWaitMs = waitMs;
-      this.valve.observe(waitMs, nowMs);
+    this.loopWait = new LoopWait((wait, nowMs) => {
+      this.queueWaitMs = wait.ms;
+      this.valve.observe(wait.ownMs, nowMs);
     });
   }
 

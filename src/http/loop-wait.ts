@@ -7,14 +7,22 @@ import type { Socket } from 'bun';
 
 const EVERY_MS = 20;
 
+export interface Wait {
+  ms: number;
+  /** For how much of it this process was at work itself. When others take the processor, requests
+   * wait too, but turning some away would not give it back. */
+  ownMs: number;
+}
+
 export class LoopWait {
   private sender: Socket | null = null;
   private receiver: Socket | null = null;
   private dueMs = 0;
+  private usedMs = 0;
   private timer: Timer | undefined;
   private stopped = false;
 
-  constructor(private readonly observe: (waitMs: number, nowMs: number) => void) {}
+  constructor(private readonly observe: (wait: Wait, nowMs: number) => void) {}
 
   async start(): Promise<void> {
     await this.connect();
@@ -53,17 +61,25 @@ export class LoopWait {
 
   private schedule(): void {
     this.dueMs = performance.now() + EVERY_MS;
+    this.usedMs = processorMs();
     this.timer = setTimeout(() => this.sender?.write('.'), EVERY_MS);
     this.timer.unref();
   }
 
   private arrived(): void {
     const nowMs = performance.now();
-    this.observe(nowMs - this.dueMs, nowMs);
+    const ms = Math.max(0, nowMs - this.dueMs);
+    this.observe({ ms, ownMs: Math.min(ms, processorMs() - this.usedMs) }, nowMs);
     this.schedule();
   }
+
   /** A connection of a process to itself does not end; without it nothing would be known. */
   private lost(): void {
     if (!this.stopped) void this.start();
   }
+}
+
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }
