@@ -3,6 +3,13 @@
 // Invariant: names are injective, because a code has no colon and an order or customer comes last.
 import { hashTag, partitionOf } from '../stream/topology.ts';
 
+/** For every partition that an id can name; they are in each of a dozen keys of a redemption. */
+const tags = Array.from({ length: 256 }, (_, partition) => hashTag(partition));
+
+function tagOf(partition: number): string {
+  return tags[partition]!;
+}
+
 /** The keys of one code, as reserve.lua and settle.lua take them. */
 export interface CodeKeys {
   partition: number;
@@ -12,7 +19,7 @@ export interface CodeKeys {
 }
 
 export function couponKey(tenant: number, code: string): string {
-  return `${hashTag(partitionOf(tenant, code))}:coupon:${tenant}:${code}`;
+  return `${tagOf(partitionOf(tenant, code))}:coupon:${tenant}:${code}`;
 }
 
 export function customersKey(tenant: number, code: string): string {
@@ -25,34 +32,34 @@ export function orderKey(tenant: number, code: string, order: string): string {
 
 export function codeKeys(tenant: number, code: string, order: string): CodeKeys {
   const partition = partitionOf(tenant, code);
-  const coupon = `${hashTag(partition)}:coupon:${tenant}:${code}`;
+  const coupon = `${tagOf(partition)}:coupon:${tenant}:${code}`;
   const of = `${coupon}:order:${order}`;
   return { partition, coupon, customers: `${coupon}:customers`, order: of };
 }
 
 /** Stands while Redis keeps its data; says whether anything was redeemed before it. */
 export function lifeKey(partition: number): string {
-  return `${hashTag(partition)}:coupons:life`;
+  return `${tagOf(partition)}:coupons:life`;
 }
 
 /** Which limited codes, and which customers of them, changed last: a set sorted by change. */
 export function changesKey(partition: number): string {
-  return `${hashTag(partition)}:coupons:changes`;
+  return `${tagOf(partition)}:coupons:changes`;
 }
 
 /** Counts those changes. */
 export function changedKey(partition: number): string {
-  return `${hashTag(partition)}:coupons:changed`;
+  return `${tagOf(partition)}:coupons:changed`;
 }
 
 export function expiriesKey(partition: number): string {
-  return `${hashTag(partition)}:coupons:expiries`;
+  return `${tagOf(partition)}:coupons:expiries`;
 }
 
 const REDEMPTION = ':redemption:';
 
 export function redemptionKey(id: string): string {
-  return `${hashTag(partitionOfRedemption(id))}${REDEMPTION}${id}`;
+  return `${tagOf(partitionOfRedemption(id))}${REDEMPTION}${id}`;
 }
 
 export function redemptionOfKey(key: string): string {

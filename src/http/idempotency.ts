@@ -168,15 +168,15 @@ export function idempotencyKeyOf(headers: Headers): string | Problem {
 
 /** Of what the request says, not of how it is written: member order and spaces do not matter. */
 export function fingerprintOf(path: string, body: unknown): string {
-  return Bun.SHA256.hash(`${path}\n${canonical(body)}`, 'base64');
+  return Bun.SHA256.hash(`${path}\n${JSON.stringify(inOrder(body))}`, 'base64');
 }
 
-function canonical(value: unknown): string {
-  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? '';
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+/** The same with the members of every object in the order of their names. */
+function inOrder(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map(inOrder);
   const members = value as Record<string, unknown>;
-  let text = '';
-  for (const name of Object.keys(members).sort())
-    text += `,${JSON.stringify(name)}:${canonical(members[name])}`;
-  return `{${text}}`;
+  // Not by assignment, which takes a member named __proto__ for something else.
+  const names = Object.keys(members).sort();
+  return Object.fromEntries(names.map((name) => [name, inOrder(members[name])]));
 }

@@ -13,17 +13,11 @@ for _, place in ipairs(batch[1]) do
   places[place[1]] = { life_key = place[2], changes = place[3], changed = place[4], members = {} }
 end
 
--- A redemption is one string: status, expires_at ms, offset of its latest event, why, record.
-local function redemption_text(state)
-  return state.status .. ' ' .. state.expires .. ' ' .. state.offset .. ' ' .. state.why .. ' ' ..
-    state.record
-end
-
+-- A redemption is one string: status, offset of its latest event, why, expires_at ms, record.
 local function redemption_of(text)
   if not text then return nil end
-  local status, expires, offset, why, record =
-    string.match(text, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
-  return { status = status, expires = expires, offset = offset, why = why, record = record }
+  local status, why, rest, expires = string.match(text, '^(%S+) %S+ (%S+) ((%S+) .*)$')
+  return { status = status, why = why, expires = expires, rest = rest }
 end
 
 local coupons = {}
@@ -33,7 +27,7 @@ local function coupon_at(key)
   local found = redis.call('HMGET', key,
     'version', 'reserved', 'redeemed', 'budget_used', 'counted', 'moves')
   coupon = {
-    known = found[1] and true,
+    known_version = tonumber(found[1]), known_moves = tonumber(found[6]),
     version = tonumber(found[1]), reserved = tonumber(found[2]), redeemed = tonumber(found[3]),
     budget_used = tonumber(found[4]), counted = found[5], moves = tonumber(found[6]),
     customer_uses = {},
@@ -87,9 +81,12 @@ end
 local function write_counters()
   for key, coupon in pairs(coupons) do
     if coupon.touched then
-      redis.call('HSET', key, 'version', whole(coupon.version), 'reserved', whole(coupon.reserved),
-        'redeemed', whole(coupon.redeemed), 'budget_used', whole(coupon.budget_used),
-        'counted', coupon.counted, 'moves', whole(coupon.moves))
+      redis.call('HSET', key, 'reserved', whole(coupon.reserved),
+        'redeemed', whole(coupon.redeemed), 'budget_used', whole(coupon.budget_used))
+      if coupon.version ~= coupon.known_version or coupon.moves ~= coupon.known_moves then
+        redis.call('HSET', key, 'version', whole(coupon.version),
+          'counted', coupon.counted, 'moves', whole(coupon.moves))
+      end
     end
   end
   for _, place in pairs(places) do write_changes(place) end

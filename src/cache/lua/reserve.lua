@@ -54,7 +54,7 @@ end
 local function count_by(coupon, key, counted)
   coupon.counted = counted
   coupon.customer_uses = {}
-  if coupon.known then redis.call('HSET', key, 'counted', counted) end
+  if coupon.known_version then redis.call('HSET', key, 'counted', counted) end
 end
 
 local function customer_uses(coupon, code, customer, i)
@@ -113,9 +113,7 @@ local function take(item)
     item[3], item[6], item[7], item[8], item[9], item[11]
   local offset = append(item)
   accepted[#accepted + 1] = item
-  taken[redemption] = redemption_text({
-    status = status, expires = expires, offset = offset, why = '-', record = item[10],
-  })
+  taken[redemption] = status .. ' ' .. offset .. ' - ' .. expires .. ' ' .. item[10]
   if slot ~= '' then held[slot] = item[4] .. offset .. item[5] end
   if status == 'reserved' then
     expiries[#expiries + 1] = expires

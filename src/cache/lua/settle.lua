@@ -32,7 +32,7 @@ local function obstacle_of(state, target, why, codes)
     return { 'unchanged' }
   end
   for i, code in ipairs(codes) do
-    if not coupon_at(code[1]).known then return { 'cold', i } end
+    if not coupon_at(code[1]).known_version then return { 'cold', i } end
   end
   return nil
 end
@@ -79,7 +79,9 @@ end
 
 local function write(item)
   local key, target, customer, codes = item[3], item[4], item[6], item[7]
-  redis.call('SET', key, redemption_text(redemptions[key]), 'PX', settled_memory)
+  local state = redemptions[key]
+  local text = state.status .. ' ' .. state.offset .. ' ' .. state.why .. ' ' .. state.rest
+  redis.call('SET', key, text, 'PX', settled_memory)
   for _, code in ipairs(codes) do
     if target == 'committed' then
       redis.call('PEXPIRE', code[3], order_memory)
