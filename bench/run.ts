@@ -7,6 +7,7 @@ import { compareBench } from './compare.ts';
 import { endToEndBench } from './end-to-end.ts';
 import { fanOutBench } from './fan-out.ts';
 import { growthBench } from './growth.ts';
+import { layoutBench } from './lab/layout.ts';
 import { ingestBench } from './ingest.ts';
 import { hotAccountsBench, ledgerBench } from './ledger.ts';
 import { UsageError, readOptions } from './lib/arguments.ts';
@@ -46,6 +47,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   check: checkBench,
   compare: compareBench,
   growth: growthBench,
+  layout: layoutBench,
   load: loadBench,
   memory: memoryBench,
   overload: overloadBench,

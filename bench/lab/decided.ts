@@ -1,5 +1,5 @@
-// What the laboratory writes: batches decided beforehand by the real rules, balances running on from
-// batch to batch, so that every variant gets the very same rows.
+// What the laboratory writes: batches decided beforehand by the real rules, balances running on
+// from batch to batch, so that every variant gets the very same rows.
 // Invariant: written in order into an empty ledger, no batch is refused.
 import { rules } from '../../consumers/index.ts';
 import { EarningCredited } from '../../schemas/accounts.ts';

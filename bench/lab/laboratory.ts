@@ -1,41 +1,12 @@
-// Variants of the ledger's write, in one Postgres, in turns: each in a database of its own, all with
-// the same rows. What counts is the CPU of the server's process for one event, and its share of
-// what the first variant needs in the same turn; a noisy neighbour then touches both alike.
+// Variants of the ledger's write, in one Postgres, in turns: each in a database of its own, all
+// with the same rows. What counts is the CPU of the server's process for one event, and its share
+// of what the first variant needs in the same turn; a noisy neighbour then touches both alike.
 import { type Sql, connectPostgres } from '../../src/io/postgres.ts';
 import { type Backend, type Wal, connectBackend } from './backend.ts';
-import { textArray } from '../../src/store/columns.ts';
-import { type DecidedBatch, accountColumns, decidedBatches, streams } from './decided.ts';
-import { BATCH_EVENTS, type Variant, schemaOf, writeOf } from './variant.ts';
-
-/** Of one turn: CPU of the server's process, of ours, and the time that passed. */
-interface Turn {
-  serverMs: number;
-  clientMs: number;
-  wallMs: number;
-}
-
-export interface Median {
-  low: number;
-  middle: number;
-  high: number;
-}
-
-export interface Figures {
-  name: string;
-  /** Per event. The lower quartile of the turns, since noise only adds. */
-  serverUs: number;
-  clientUs: number;
-  wallUs: number;
-  /** Of the server's CPU to that of the first variant in the same turn. */
-  ratio: Median;
-  /** Per event, over all turns. */
-  wal: Wal;
-  /** Bytes per event: outcomes and entries with their indexes. */
-  tableBytes: number;
-  indexBytes: number;
-  /** Of the updates of balances, how many needed no new index entry. */
-  hotShare: number;
-}
+import { asOwner, copyDatabase, openTemplate } from './databases.ts';
+import { type DecidedBatch, decidedBatches } from './decided.ts';
+import { type Figures, type Turn, figuresOf } from './figures.ts';
+import { BATCH_EVENTS, DoesNotFit, type Variant, schemaOf, writeOf } from './variant.ts';
 
 interface Bench {
   variant: Variant;
@@ -59,7 +30,7 @@ export async function compareVariants(
     const nameOf = (n: number): string => `laboratory_${process.pid}_${n}`;
     names.push(nameOf(0));
     const template = await openTemplate(admin, databaseUrl, nameOf(0));
-    for (const variant of variants) {
+    for (const variant of variants.filter(fits)) {
       const name = nameOf(names.length);
       names.push(name);
       benches.push(await openBench(admin, template, name, variant));
@@ -67,10 +38,12 @@ export async function compareVariants(
     await admin`checkpoint`;
     // The first turn compiles functions and makes plans.
     for (let turn = -1; turn < turns; turn++) {
-      pool.forgetBefore(turn);
+      pool.nextTurn();
       for (const bench of rotated(benches, turn + 1)) await takeTurn(admin, bench, pool, turn);
     }
-    return await Promise.all(benches.map((bench) => figuresOf(bench, benches[0]!, turnEvents)));
+    return await Promise.all(
+      benches.map(async (bench) => figuresOf(await measured(bench), benches[0]!.turns, turnEvents)),
+    );
   } finally {
     await Promise.all(benches.map(({ backend }) => backend.end()));
     for (const name of names) await admin.unsafe(`drop database if exists ${name} with (force)`);
@@ -84,22 +57,15 @@ function rotated<Item>(items: readonly Item[], by: number): Item[] {
   return [...items.slice(first), ...items.slice(0, first)];
 }
 
-/** As a ledger is after a while: the streams are known, and every account is there. */
-async function openTemplate(admin: Sql, databaseUrl: string, name: string): Promise<string> {
-  const url = await copyDatabase(admin, databaseUrl, name);
-  await asOwner(url, async (owner) => {
-    await owner`insert into tenants (name) values ('laboratory')`;
-    await owner`insert into streams (stream, epoch)
-                select unnest(${textArray(streams)}::text::text[]), 1`;
-    await owner.unsafe(
-      `insert into balances (account_key, balance, sequence, floor, tenant_id, account, unit)
-       select * from unnest($1::text::uuid[], $2::text::bigint[], $2::text::bigint[],
-         $3::text::bigint[], $4::text::int[], $5::text::text[], $6::text::text[])`,
-      accountColumns(),
-    );
-    await owner`vacuum analyze balances`;
-  });
-  return url;
+function fits(variant: Variant): boolean {
+  try {
+    schemaOf(variant);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DoesNotFit)) throw error;
+    console.error(`left out: ${error.message}`);
+    return false;
+  }
 }
 
 async function openBench(
@@ -114,27 +80,11 @@ async function openBench(
   return { variant, url, backend, before: await backend.wal(), turns: [] };
 }
 
-async function copyDatabase(admin: Sql, of: string, name: string): Promise<string> {
-  const url = new URL(of);
-  await admin.unsafe(`create database ${name} template ${url.pathname.slice(1)}`);
-  url.pathname = name;
-  return url.href;
-}
-
-async function asOwner<Result>(url: string, use: (owner: Sql) => Promise<Result>): Promise<Result> {
-  const owner = connectPostgres(url, { max: 1, name: 'laboratory', asOwner: true });
-  try {
-    return await use(owner);
-  } finally {
-    await owner.end({ timeout: 2 });
-  }
-}
-
 async function takeTurn(admin: Sql, bench: Bench, pool: BatchPool, turn: number): Promise<void> {
   const { variant, backend, turns } = bench;
   const { batchEvents = BATCH_EVENTS, beforeTurn } = variant;
   const write = writeOf(variant);
-  const batches = pool.batchesOf(batchEvents, turn);
+  const batches = pool.batchesOf(batchEvents);
   if (beforeTurn) await admin.unsafe(beforeTurn);
   const before = now(backend);
   for (const batch of batches) await write(backend, batch);
@@ -147,91 +97,40 @@ async function takeTurn(admin: Sql, bench: Bench, pool: BatchPool, turn: number)
     };
 }
 
+async function measured({ variant: { name }, url, backend, before, turns }: Bench) {
+  const { bytes, records, pages } = await backend.wal();
+  const wal = {
+    bytes: bytes - before.bytes,
+    records: records - before.records,
+    pages: pages - before.pages,
+  };
+  return { name, url, turns, wal };
+}
+
 function now(backend: Backend): Turn {
   const { user, system } = process.cpuUsage();
   const clientMs = (user + system) / 1_000;
   return { serverMs: backend.cpuMs(), clientMs, wallMs: performance.now() };
 }
 
-/** Batches of a turn, built once for all variants and kept until the next turn. */
+/** Batches of a turn, built once for all variants that take batches of that size. */
 class BatchPool {
   private readonly sources = new Map<number, Generator<DecidedBatch>>();
-  private readonly built = new Map<string, DecidedBatch[]>();
+  private readonly built = new Map<number, DecidedBatch[]>();
 
   constructor(private readonly turnEvents: number) {}
 
-  batchesOf(batchEvents: number, turn: number): DecidedBatch[] {
-    const key = `${batchEvents} ${turn}`;
-    let batches = this.built.get(key);
-    if (!batches) {
-      let source = this.sources.get(batchEvents);
-      if (!source) this.sources.set(batchEvents, (source = decidedBatches(batchEvents)));
-      const generator = source;
-      batches = Array.from({ length: this.turnEvents / batchEvents }, () => generator.next().value);
-      this.built.set(key, batches);
-    }
+  nextTurn(): void {
+    this.built.clear();
+  }
+
+  batchesOf(batchEvents: number): DecidedBatch[] {
+    const source = this.sources.get(batchEvents) ?? decidedBatches(batchEvents);
+    this.sources.set(batchEvents, source);
+    const batches =
+      this.built.get(batchEvents) ??
+      Array.from({ length: this.turnEvents / batchEvents }, () => source.next().value);
+    this.built.set(batchEvents, batches);
     return batches;
   }
-
-  forgetBefore(turn: number): void {
-    for (const key of this.built.keys())
-      if (Number(key.split(' ')[1]) < turn) this.built.delete(key);
-  }
-}
-
-async function figuresOf(
-  { variant, url, backend, before, turns }: Bench,
-  first: Bench,
-  turnEvents: number,
-): Promise<Figures> {
-  const events = (turns.length + 1) * turnEvents;
-  const each = (key: keyof Turn): number =>
-    (lowerQuartile(turns.map((turn) => turn[key])) / turnEvents) * 1_000;
-  const wal = await backend.wal();
-  return {
-    name: variant.name,
-    serverUs: each('serverMs'),
-    clientUs: each('clientMs'),
-    wallUs: each('wallMs'),
-    ratio: median(turns.map(({ serverMs }, n) => serverMs / first.turns[n]!.serverMs)),
-    wal: {
-      bytes: (wal.bytes - before.bytes) / events,
-      records: (wal.records - before.records) / events,
-      pages: (wal.pages - before.pages) / events,
-    },
-    ...(await storedBy(url, events)),
-  };
-}
-
-function lowerQuartile(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 4)]!;
-}
-
-/** With the bounds between which it is in 19 of 20 such runs, whatever the noise is like. */
-function median(values: readonly number[]): Median {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const away = 0.98 * Math.sqrt(sorted.length);
-  const at = (n: number): number =>
-    sorted[Math.min(Math.max(Math.floor(n), 0), sorted.length - 1)]!;
-  return { low: at(middle - away), middle: at(middle), high: at(middle + away) };
-}
-
-async function storedBy(url: string, events: number) {
-  return await asOwner(url, async (sql) => {
-    const [sizes] = await sql<{ tables: number; indexes: number }[]>`
-      select sum(pg_table_size(c.oid))::float8 as tables,
-             sum(pg_indexes_size(c.oid))::float8 as indexes
-      from pg_class c where c.relkind = 'r' and c.relnamespace = 'tallyrace'::regnamespace
-        and c.relname ~ '^(outcomes|bodies|entries)'`;
-    const [hot] = await sql<{ share: number | null }[]>`
-      select (n_tup_hot_upd::float8 / nullif(n_tup_upd, 0)) as share
-      from pg_stat_user_tables where relname = 'balances'`;
-    const { tables, indexes } = sizes!;
-    return {
-      tableBytes: tables / events,
-      indexBytes: indexes / events,
-      hotShare: hot?.share ?? Number.NaN,
-    };
-  });
 }

@@ -61,8 +61,8 @@ const oneStatement = [
   ['  insert into outcomes (', '  with outcome as (\n  insert into outcomes ('],
   [/;\s+if cardinality\(a_key\) = 0 then return ';'; end if;\s+with posted as/, '), posted as'],
   [
-    / {2}insert into entries \(account_key, sequence, posted_at, amount, balance_after, event_key,\n {23}[\s\S]*?count\);\n\n {2}return/,
-    '  return',
+    /insert into entries \(account_key[\s\S]*?count\);\s+return array_to_string/,
+    'return array_to_string',
   ],
   [
     /select array_agg\(p\.balance order[\s\S]*?from posted p;/,

@@ -1,5 +1,5 @@
 // A variant: our own tables and our own write with one thing changed.
-// Invariant: a change that no longer fits our SQL is an error, never a measurement of nothing.
+// Invariant: a change that does not fit our SQL is never measured as if it were one.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Sql } from '../../src/io/postgres.ts';
@@ -26,6 +26,9 @@ export const BATCH_EVENTS = 2_000;
 
 const LEDGER = readFileSync(join(import.meta.dir, '../../sql/queries/ledger.sql'), 'utf8');
 
+/** Our SQL has moved on, and the variant has not. */
+export class DoesNotFit extends Error {}
+
 /** All that a fresh copy of the database needs to become the variant's. */
 export function schemaOf({ name, schema = '', replace = [] }: Variant): string {
   if (replace.length === 0) return schema;
@@ -33,7 +36,7 @@ export function schemaOf({ name, schema = '', replace = [] }: Variant): string {
   for (const [piece, other] of replace) {
     const before = changed;
     changed = changed.replace(piece, () => other);
-    if (changed === before) throw new Error(`${name}: sql/queries/ledger.sql has no ${piece}`);
+    if (changed === before) throw new DoesNotFit(`${name}: ledger.sql has no ${piece}`);
   }
   return `${schema};\n${changed}`;
 }
@@ -50,7 +53,7 @@ export interface Call {
 }
 
 /** Our writer's own statement and columns, changed on their way to the server. */
-export function changing(change: (call: Call) => Call): Variant['write'] {
+export function changing(change: (call: Call) => Call): NonNullable<Variant['write']> {
   return ({ sql }, { plan, steps }) => {
     const between = {
       unsafe(statement: string, parameters: string[], options: { prepare: boolean }) {
