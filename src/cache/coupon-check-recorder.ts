@@ -25,9 +25,46 @@ interface Waiting {
   tuple: Buffer;
 }
 
+/** 0 is valid, then the reasons in their order. */
+const RESULTS = 1 + refusalReasons.length;
+
+/** Checks by code and result, in one array: an array for each code would be ten thousand a second,
+ * each known to the collector. */
+class Tally {
+  private readonly places = new Map<string, number>();
+  private counts = new Uint32Array(64 * RESULTS);
+
+  add(code: string, result: number): void {
+    const place = this.places.get(code) ?? this.placeFor(code);
+    this.counts[place + result]!++;
+  }
+
+  checks(): { code: string; result: string; count: number }[] {
+    const checks: { code: string; result: string; count: number }[] = [];
+    for (const [code, place] of this.places)
+      for (let result = 0; result < RESULTS; result++) {
+        const count = this.counts[place + result]!;
+        if (count > 0) checks.push({ code, result: refusalOf(-result) ?? 'valid', count });
+      }
+    return checks;
+  }
+
+  private placeFor(code: string): number {
+    if (this.places.size >= CODES_MAX && code !== OTHER)
+      return this.places.get(OTHER) ?? this.placeFor(OTHER);
+    const place = this.places.size * RESULTS;
+    this.places.set(code, place);
+    if (place >= this.counts.length) {
+      const larger = new Uint32Array(this.counts.length * 2);
+      larger.set(this.counts);
+      this.counts = larger;
+    }
+    return place;
+  }
+}
+
 export class CheckRecorder {
-  /** Per tenant and code: checks by result; 0 is valid, then the reasons in their order. */
-  private counts = new Map<number, Map<string, Uint32Array>>();
+  private tallies = new Map<number, Tally>();
   private waiting: Waiting[] = [];
   private readonly timer: Timer;
   private flushing: Promise<void> | null = null;
@@ -42,16 +79,9 @@ export class CheckRecorder {
 
   /** `code` is one that exists; null counts among the unknown. */
   record(tenant: number, code: string | null, verdict: Verdict): void {
-    let codes = this.counts.get(tenant);
-    if (!codes) this.counts.set(tenant, (codes = new Map()));
-    const name = code ?? UNKNOWN;
-    let results = codes.get(name);
-    if (!results) {
-      const counted = codes.size < CODES_MAX ? name : OTHER;
-      results = codes.get(counted) ?? new Uint32Array(1 + refusalReasons.length);
-      codes.set(counted, results);
-    }
-    results[verdict < 0 ? -verdict : 0]!++;
+    let tally = this.tallies.get(tenant);
+    if (!tally) this.tallies.set(tenant, (tally = new Tally()));
+    tally.add(code ?? UNKNOWN, verdict < 0 ? -verdict : 0);
   }
 
   /** Never rejects: what could not be sent waits for the next flush. */
@@ -70,7 +100,7 @@ export class CheckRecorder {
   }
 
   private async send(): Promise<void> {
-    if (this.counts.size > 0 && this.waiting.length < EVENTS_WAITING_MAX) this.encode();
+    if (this.tallies.size > 0 && this.waiting.length < EVENTS_WAITING_MAX) this.encode();
     const failed: Waiting[] = [];
     await Promise.all(
       this.waiting.map(async (event) => {
@@ -88,10 +118,10 @@ export class CheckRecorder {
   private encode(): void {
     const now = Date.now();
     const minute = new Date(now - (now % 60_000)).toISOString();
-    const counts = this.counts;
-    this.counts = new Map();
-    for (const [tenant, codes] of counts) {
-      const checks = [...codes].flatMap(([code, results]) => checksOf(code, results));
+    const tallies = this.tallies;
+    this.tallies = new Map();
+    for (const [tenant, tally] of tallies) {
+      const checks = tally.checks();
       for (let first = 0; first < checks.length; first += EVENT_CHECKS_MAX) {
         const data = { minute, checks: checks.slice(first, first + EVENT_CHECKS_MAX) };
         const id = `evt_${Bun.randomUUIDv7()}`;
@@ -101,12 +131,4 @@ export class CheckRecorder {
       }
     }
   }
-}
-
-function checksOf(code: string, results: Uint32Array) {
-  const checks: { code: string; result: string; count: number }[] = [];
-  results.forEach((count, index) => {
-    if (count > 0) checks.push({ code, result: refusalOf(-index) ?? 'valid', count });
-  });
-  return checks;
 }

@@ -11,6 +11,12 @@ import { reusedId } from './problem.ts';
 /** How long the first event may take to reach the ledger; without it no field is named. */
 const WAIT_MS = 500;
 
+/** Whether any of the results is about an id that was used again; nearly never. */
+export function hasReuse(results: readonly ItemResult[]): boolean {
+  for (const result of results) if (result.status === 'rejected' && result.reuse) return true;
+  return false;
+}
+
 /** The results, with the differing fields named where an id was used again. */
 export async function withDifferences(
   parts: { sql: Sql; settlement: Settlement },
@@ -20,7 +26,6 @@ export async function withDifferences(
   const reused = results.flatMap((result) =>
     result.status === 'rejected' && result.reuse ? [{ id: result.id!, reuse: result.reuse }] : [],
   );
-  if (reused.length === 0) return results;
   await Promise.all(reused.map(({ reuse }) => firstSettled(parts.settlement, reuse)));
   const ids = reused.map(({ id }) => id);
   const firsts = await eventBodies(parts.sql, tenant, ids);

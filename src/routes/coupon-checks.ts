@@ -156,15 +156,13 @@ function answerOf(
         : { valid: false, code, reason, public_reason };
     }
     left -= verdict;
-    return {
-      valid: true,
-      code,
-      discount: { amount: verdict, currency },
-      total_after: { amount: left, currency },
-      ...(terms!.kind === 'free_shipping' ? { free_shipping: true as const } : {}),
-      as_of: asOf,
-      version: terms!.version,
-    };
+    const discount = { amount: verdict, currency };
+    const total_after = { amount: left, currency };
+    const { kind, version } = terms!;
+    // Two literals, since a spread costs more than the rest of the answer.
+    return kind === 'free_shipping'
+      ? { valid: true, code, discount, total_after, free_shipping: true, as_of: asOf, version }
+      : { valid: true, code, discount, total_after, as_of: asOf, version };
   });
   if (!codes) return results[0]!;
   return {

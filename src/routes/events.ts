@@ -20,7 +20,7 @@ import { PREFERENCE_APPLIED, type WaitLimits, ledgerWaitOf } from '../http/prefe
 import { Problem, problem, problemBody } from '../http/problem.ts';
 import type { RecentEvents } from '../http/recent.ts';
 import { mediaTypeOf } from '../http/request.ts';
-import { withDifferences } from '../http/reuse.ts';
+import { hasReuse, withDifferences } from '../http/reuse.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
 import { type SettledResult, settledResults } from '../http/settled.ts';
 import type { Sql } from '../io/postgres.ts';
@@ -133,7 +133,7 @@ async function send(parts: EventParts, context: Context): Promise<Outcome> {
   const items = itemsOf(headers, body);
   if (items instanceof Problem) return items;
   const taken = await parts.ingest.take(items, { tenant, traceparent });
-  const results = await withDifferences(parts, tenant, taken);
+  const results = hasReuse(taken) ? await withDifferences(parts, tenant, taken) : taken;
   const [first] = results;
   if (!Array.isArray(body) && first!.status === 'rejected') return first!.problem;
   const waitMs = ledgerWaitOf(headers, parts.waits);
