@@ -49,7 +49,7 @@ export async function measureHttp(
   const { cores, rssMb } = used(result.wallSeconds);
   const { p50Ms, p95Ms, p99Ms } = result;
   return {
-    perSecond: result.perSecond * batch,
+    perSecond: (expectedOf(result, load) / result.seconds) * batch,
     ...{ p50Ms, p95Ms, p99Ms },
     cores: { generator: result.cpuSeconds / result.wallSeconds, ...cores },
     rssMb: { generator: result.peakMb, ...rssMb },
@@ -57,11 +57,16 @@ export async function measureHttp(
   };
 }
 
+/** Answers that count: what was refused or failed was not done. */
+function expectedOf({ statuses }: GeneratorResult, { expectedStatuses }: Load): number {
+  return expectedStatuses.reduce((sum, status) => sum + (statuses[status] ?? 0), 0);
+}
+
 function doubtsOf(result: GeneratorResult, { expectedStatuses }: Load): string[] {
   const { statuses, unsent, requests } = result;
   const doubts = Object.entries(statuses)
     .filter(([status]) => !expectedStatuses.includes(Number(status)))
-    .map(([status, count]) => `${count} answers with status ${status}`);
+    .map(([status, count]) => `${count} of ${requests} answers with status ${status}`);
   // What became due in the last tick of the generator's clock is no sign of a stall.
   const stalled = unsent > requests * UNSENT_SHARE_MAX;
   return stalled ? [...doubts, `${unsent} requests were due and not sent`] : doubts;
