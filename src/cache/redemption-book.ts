@@ -56,7 +56,12 @@ const ROUNDS_MAX = 50;
 const OPENING_WAIT_MS = 2_500;
 const OPENING_POLL_MS = 25;
 
+/** Reservations of this process whose records are at hand when they are settled: some 8 MB. */
+const RECENT_MAX = 2 ** 14;
+
 export class RedemptionBook {
+  private readonly recent = new Map<string, RedemptionRecord>();
+
   constructor(private readonly parts: BookParts) {}
 
   /** An order that holds its reservation gets it again, or another in its place. */
@@ -114,9 +119,16 @@ export class RedemptionBook {
     as: Settlement,
     traceparent: string | null,
   ): Promise<SettledRedemption> {
+    const origin = { now: Date.now(), traceparent };
+    // A record never changes, and the script knows what has become of it.
+    const recent = this.recent.get(id);
+    if (recent?.tenant === tenant) {
+      const reply = await settleRecord(this.parts, id, recent, as, origin);
+      if (reply.word === 'refused') return { refused: reply.reason };
+      if (reply.word === 'settled') return settled({ id, record: recent }, as, reply.offset);
+    }
     const known = await this.get(tenant, id);
     if (!known) return { missing: true };
-    const origin = { now: Date.now(), traceparent };
     let reply = await settleRecord(this.parts, id, known.record, as, origin);
     if (reply.word === 'missing') {
       await seedRedemption(this.parts.scripts, known);
@@ -124,9 +136,7 @@ export class RedemptionBook {
     }
     if (reply.word === 'missing') throw new Error(`redemption ${id} does not stay in Redis`);
     if (reply.word === 'refused') return { refused: reply.reason };
-    const status = as === 'committed' ? 'committed' : 'released';
-    const offset = reply.word === 'settled' ? reply.offset : known.offset;
-    return { redemption: { ...known, status, offset } };
+    return settled(known, as, reply.word === 'settled' ? reply.offset : known.offset);
   }
 
   /** From Redis while it is young, from Postgres for ever. */
@@ -169,7 +179,13 @@ export class RedemptionBook {
   ): Reserved {
     const { tenant, uses } = redemption.record;
     uses.forEach(({ code }, index) => this.parts.usage.learn(tenant, code, usage[index]!));
+    if (redemption.status === 'reserved') this.remember(redemption);
     return { redemption: { ...redemption, offset } };
+  }
+
+  private remember({ id, record }: StoredRedemption): void {
+    if (this.recent.size >= RECENT_MAX) this.recent.delete(this.recent.keys().next().value!);
+    this.recent.set(id, record);
   }
 
   /** An order that holds its reservation keeps it, even if the terms have changed since. */
@@ -243,6 +259,15 @@ export class RedemptionBook {
   private now(): number {
     return Math.round(Date.now() + this.parts.usage.clockSkewMs);
   }
+}
+
+function settled(
+  { id, record }: Pick<StoredRedemption, 'id' | 'record'>,
+  as: Settlement,
+  offset: number | null,
+): SettledRedemption {
+  const status = as === 'committed' ? 'committed' : 'released';
+  return { redemption: { id, record, status, offset } };
 }
 
 /** The same order again: same customer, codes and sums. What a gift gave depends on when. */
