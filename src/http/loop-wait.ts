@@ -9,10 +9,13 @@ const EVERY_MS = 20;
 
 export interface Wait {
   ms: number;
-  /** For how much of it this process was at work itself. When others take the processor, requests
-   * wait too, but turning some away would not give it back. */
+  /** How much of it is laid to this process. When others take the processor, requests wait too, but
+   * turning some away would not give it back. */
   ownMs: number;
 }
+
+/** Worker and stores may share the machine: waits of up to so many times our own work are ours. */
+const WAIT_PER_WORK = 2;
 
 export class LoopWait {
   private sender: Socket | null = null;
@@ -69,7 +72,8 @@ export class LoopWait {
   private arrived(): void {
     const nowMs = performance.now();
     const ms = Math.max(0, nowMs - this.dueMs);
-    this.observe({ ms, ownMs: Math.min(ms, processorMs() - this.usedMs) }, nowMs);
+    const workMs = processorMs() - this.usedMs;
+    this.observe({ ms, ownMs: Math.min(ms, workMs * WAIT_PER_WORK) }, nowMs);
     this.schedule();
   }
 
