@@ -62,7 +62,8 @@ async function measureRow({ peer, way, figures }: Row, round: number): Promise<v
   const options = { seconds: Number(values.seconds), spread: values.spread };
   const figure = await measure(running.get(peer)!, way, options);
   figures.push(figure);
-  const { entriesPerSecond, p50Ms, p99Ms, cores, doubts } = figure;
+  const { entriesPerSecond, p50Ms, p99Ms, elsewhere, doubts } = figure;
+  const cores = { ...figure.cores, elsewhere };
   const used = Object.entries(cores).map(([name, value]) => `${name} ${value.toFixed(2)}`);
   console.log(
     `${round}  ${peer.name}, ${way.name}: ${whole(entriesPerSecond)} entries/s, ` +
@@ -71,21 +72,40 @@ async function measureRow({ peer, way, figures }: Row, round: number): Promise<v
   for (const doubt of doubts) console.log(`   doubtful: ${doubt}`);
 }
 
-/** The ratio is ours to theirs, single to single and batch to batch, both after the commit. */
+/** Single to single and batch to batch, both counted after the commit. */
 function printTable(): void {
   console.log(`\n${machine.cpu}, ${machine.cores} cores, commit ${machine.commit}`);
   for (const { peer, way, figures } of rows) {
     const rate = median(figures);
     const ours = rows.find(({ way: our }) => our.name === way.name)!;
-    const ratio = ours.peer === peer ? '' : `${(median(ours.figures) / rate).toFixed(1)} x`;
+    const ratio = ours.peer === peer ? '' : `${ratioOf(ours, figures).toFixed(1)} x`;
     const label = `${peer.name} (${peer.version}), ${way.name}`;
-    console.log(`${label.padEnd(64)} ${whole(rate).padStart(8)} entries/s  ${ratio}`);
+    const cpu = `${whole(medianOf(figures.map(cpuMicrosAnEntry)))} us CPU an entry`;
+    console.log(`${label.padEnd(60)} ${whole(rate).padStart(8)} entries/s  ${cpu}  ${ratio}`);
   }
 }
 
+/** Ours to theirs within each round, then the median: a round that was slow was so for both. */
+function ratioOf(ours: Row, theirs: readonly Figure[]): number {
+  return medianOf(
+    theirs.map((figure, round) => ours.figures[round]!.entriesPerSecond / figure.entriesPerSecond),
+  );
+}
+
 function median(figures: readonly Figure[]): number {
-  const rates = figures.map(({ entriesPerSecond }) => entriesPerSecond).sort((a, b) => a - b);
-  return rates[Math.floor(rates.length / 2)]!;
+  return medianOf(figures.map(({ entriesPerSecond }) => entriesPerSecond));
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+/** Of everything but the generator; other work on the machine hardly touches it. */
+function cpuMicrosAnEntry({ cores, entriesPerSecond }: Figure): number {
+  const total = Object.entries(cores)
+    .filter(([name]) => name !== 'generator')
+    .reduce((sum, [, value]) => sum + value, 0);
+  return (total * 1e6) / entriesPerSecond;
 }
 
 function whole(value: number): string {
