@@ -14,8 +14,8 @@ export interface Wait {
   ownMs: number;
 }
 
-/** Worker and stores may share the machine: waits of up to so many times our own work are ours. */
-const WAIT_PER_WORK = 2;
+/** Beside worker and stores a quarter of a core may be left to us; getting less is no overload. */
+const WAIT_PER_WORK = 4;
 
 export class LoopWait {
   private sender: Socket | null = null;
