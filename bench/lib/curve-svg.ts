@@ -1,9 +1,9 @@
 // The overload curves as one SVG: for each subject what was answered, and how late, over what was
 // offered. Plain text, readable on light and dark pages.
-// Invariant: both axes of offered load are logarithmic shares of capacity; 100 % is marked.
+// Invariant: offered load is a share of capacity on a logarithmic axis; 100 % is marked.
 import type { Curve, Step } from './curve.ts';
 
-const PANEL = { width: 380, height: 220, left: 58, right: 12, top: 44, bottom: 40 };
+const PANEL = { width: 380, height: 220, left: 58, right: 16, top: 44, bottom: 40 };
 const LATENCY_MS = { min: 1, max: 10_000 };
 
 interface Line {
@@ -68,7 +68,7 @@ function panel(title: string, { steps }: Curve, lines: readonly Line[], axis: Ax
   );
   const labels = shares.map(
     (share) =>
-      `<text x="${x(share)}" y="${height - bottom + 18}" text-anchor="middle">${share} %</text>`,
+      `<text x="${x(share)}" y="${height - bottom + 18}" text-anchor="middle">${share}</text>`,
   );
   const drawn = lines.map(({ label, kind, valueOf }, index) => {
     const points = steps.map((step) => [x(step.share), y(valueOf(step))] as const);
@@ -80,7 +80,7 @@ function panel(title: string, { steps }: Curve, lines: readonly Line[], axis: Ax
   });
   const capacity =
     `<line class="capacity" x1="${x(100)}" x2="${x(100)}" y1="${top}" y2="${height - bottom}"/>` +
-    `<text x="${width - right}" y="${height - 4}" text-anchor="end">offered, of capacity</text>`;
+    `<text x="${width - right}" y="${height - 4}" text-anchor="end">offered, % of capacity</text>`;
   const head = `<text class="title" x="${left}" y="16">${title}</text>`;
   return [head, ...grid, ...labels, capacity, ...drawn].join('\n');
 }

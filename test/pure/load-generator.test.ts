@@ -90,6 +90,25 @@ describe('the generator', () => {
     expect(result.p50Ms).toBeGreaterThan(20);
   });
 
+  test('beyond capacity drops and counts what finds no free connection', async () => {
+    const slow = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      async fetch() {
+        await Bun.sleep(100);
+        return new Response('late', { status: 503 });
+      },
+    });
+    const beyond = { ...plan, port: slow.port!, seconds: 1, rate: 400, beyondCapacity: true };
+    const result = await new HttpLoad(beyond, request).run();
+    await slow.stop(true);
+    expect(Object.keys(result.statuses)).toEqual(['503']);
+    expect(result.requests).toBeWithin(1, 45);
+    // Four connections answered ten times a second at most: the other 360 were never sent.
+    expect(result.dropped).toBeGreaterThan(300);
+    expect(result.latencies[503]!.p50Ms).toBeGreaterThan(90);
+  });
+
   test('says so when the server goes away', async () => {
     const gone = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('a') });
     const run = new HttpLoad({ ...plan, port: gone.port!, seconds: 2, rate: null }, request).run();
