@@ -6,12 +6,14 @@ import type { CouponTerms } from '../../schemas/coupons.ts';
 import { type Clock, systemClock } from '../io/clock.ts';
 import type { Sql } from '../io/postgres.ts';
 import { type ChangedDocument, type Follower, followDocuments } from '../store/documents.ts';
-import { type CompiledTerms, compileTerms } from './coupon-terms.ts';
+import { CouponRows } from './coupon-rows.ts';
+import type { CompiledTerms } from './coupon-terms.ts';
 
 export const COUPON_KIND = 'coupons';
 
-/** Codes made in bulk have equal terms; those remembered here become one object. */
-const INTERNED_MAX = 4_096;
+/** While everything is loaded at first, what it leaves behind is collected after so many coupons:
+ * left alone, a million of them leave behind more than they take. */
+const COLLECT_EVERY = 20_000;
 
 export interface CouponTableOptions {
   pollMs?: number;
@@ -20,8 +22,9 @@ export interface CouponTableOptions {
 }
 
 export class CouponTable {
-  private readonly tenants = new Map<number, Map<string, CompiledTerms>>();
-  private readonly interned = new Map<string, CompiledTerms>();
+  /** By tenant and code: the row of the code's terms. */
+  private readonly tenants = new Map<number, Map<string, number>>();
+  readonly rows = new CouponRows();
   private follower: Follower | undefined;
   private timer: Timer | undefined;
   /** Ms since the epoch, and the same as text, made once for many answers. */
@@ -32,13 +35,22 @@ export class CouponTable {
   async follow(sql: Sql, options: CouponTableOptions = {}): Promise<void> {
     const { pollMs = 500, clock = systemClock, onError = () => {} } = options;
     const start = clock();
+    let loading = true;
+    let loaded = 0;
     // The polling is done here, where a round that found nothing new moves `asOf` too.
     this.follower = followDocuments(sql, COUPON_KIND, {
-      onChanges: (changes) => this.apply(changes),
+      onChanges: (changes) => {
+        this.apply(changes);
+        loaded += changes.length;
+        if (!loading || loaded < COLLECT_EVERY) return;
+        loaded = 0;
+        Bun.gc(true);
+      },
       pollMs: 60_000,
       onError,
     });
     await this.follower.ready;
+    loading = false;
     this.seenUntil(start);
     this.timer = setInterval(() => void this.refresh(clock).catch(onError), pollMs);
   }
@@ -56,7 +68,8 @@ export class CouponTable {
   }
 
   get(tenant: number, code: string): CompiledTerms | undefined {
-    return this.tenants.get(tenant)?.get(code);
+    const row = this.tenants.get(tenant)?.get(code);
+    return row === undefined ? undefined : this.rows.get(row);
   }
 
   get size(): number {
@@ -72,22 +85,12 @@ export class CouponTable {
         codes = new Map();
         this.tenants.set(tenant, codes);
       }
+      const row = codes.get(key);
       // Our own write may be here before the change log brings it, or an older one.
-      if ((codes.get(key)?.version ?? 0) < version)
-        codes.set(key, this.compiled(body as CouponTerms, version));
+      if (row !== undefined && this.rows.versionOf(row) >= version) continue;
+      codes.set(key, this.rows.take(body as CouponTerms, version));
+      if (row !== undefined) this.rows.release(row);
     }
-  }
-
-  private compiled(terms: CouponTerms, version: number): CompiledTerms {
-    const { metadata: _unused, ...checked } = terms;
-    const text = `${version} ${JSON.stringify(checked)}`;
-    let compiled = this.interned.get(text);
-    if (!compiled) {
-      compiled = compileTerms(terms, version);
-      if (this.interned.size >= INTERNED_MAX) this.interned.clear();
-      this.interned.set(text, compiled);
-    }
-    return compiled;
   }
 
   private seenUntil(time: number): void {
