@@ -81,11 +81,13 @@ end
 local function write_counters()
   for key, coupon in pairs(coupons) do
     if coupon.touched then
-      redis.call('HSET', key, 'reserved', whole(coupon.reserved),
-        'redeemed', whole(coupon.redeemed), 'budget_used', whole(coupon.budget_used))
-      if coupon.version ~= coupon.known_version or coupon.moves ~= coupon.known_moves then
-        redis.call('HSET', key, 'version', whole(coupon.version),
-          'counted', coupon.counted, 'moves', whole(coupon.moves))
+      local counters = { 'reserved', whole(coupon.reserved), 'redeemed', whole(coupon.redeemed),
+        'budget_used', whole(coupon.budget_used) }
+      if coupon.version == coupon.known_version and coupon.moves == coupon.known_moves then
+        redis.call('HSET', key, unpack(counters))
+      else
+        redis.call('HSET', key, 'version', whole(coupon.version), 'counted', coupon.counted,
+          'moves', whole(coupon.moves), unpack(counters))
       end
     end
   end
