@@ -1,7 +1,8 @@
 // T6: redemptions over HTTP, spread over many codes, all of one code, and in two requests (reserve,
-// then commit), against the same scripts called by a bare client. No worker runs: a redemption is
-// decided at the ingress. Codes have limits, as codes that are fought over do; that none is ever
-// exceeded is shown by the tests.
+// then commit), against the same scripts called by a bare client, in batches packed beforehand:
+// what Redis could decide if an ingress cost nothing. No worker runs: a redemption is decided at
+// the ingress. Codes have limits, as codes that are fought over do; that none is ever exceeded is
+// shown by the tests.
 import type { CouponTerms } from '../schemas/coupons.ts';
 import { type Stack, openServices } from '../test/services.ts';
 import { putCoupons } from './lib/coupons.ts';
@@ -10,7 +11,7 @@ import { type Load, measureHttp, withProduct } from './lib/servers.ts';
 import { measureBareRedemptions } from './limits/bare-redemption.ts';
 
 const CODES = 10_000;
-/** An answer waits for Redis to have synced three times, so it takes many to keep all busy. */
+/** An answer waits for Redis to have synced, so it takes many to keep all busy. */
 const CONNECTIONS = 512;
 const TERMS: CouponTerms = {
   kind: 'percent',

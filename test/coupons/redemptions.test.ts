@@ -117,7 +117,7 @@ describe('a settled redemption', () => {
     ]);
   });
 
-  test('that is committed and released at once ends released, in the order of its events', async () => {
+  test('that is committed and released at once ends released, its events in order', async () => {
     const held = await Promise.all(['o3', 'o4'].map((order) => reserved('E', order)));
     await Promise.all(
       held.flatMap(({ id }) => [
