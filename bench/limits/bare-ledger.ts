@@ -3,7 +3,7 @@
 // lease, no row-level security.
 import type { Sql } from '../../src/io/postgres.ts';
 import { accountKey, eventKey, fingerprint } from '../../src/ledger/identity.ts';
-import { BytesColumn, numberArray, textArray } from '../../src/store/columns.ts';
+import { bytesColumn, numberArray, textArray } from '../../src/store/columns.ts';
 import type { Earning } from '../lib/earnings.ts';
 
 const TENANT = 1;
@@ -14,21 +14,21 @@ with outcome as (
   insert into outcomes (event_key, stream_offset, fingerprint, accepted_at, posted_at, tenant_id,
                         verdict, event_id, type, stream, reason, body)
   select o.key, o.at, o.fingerprint, now(), now(), ${TENANT}, 1, o.id, 'earning.credited',
-         '${STREAM}', null, o.body
-  from unnest($1::text::uuid[], $2::text::bigint[], $3::text::bigint[], $4::text::text[],
-              $5::text::bytea[]) o (key, at, fingerprint, id, body)
+         '${STREAM}', null, substring(o.bodies from o.start for o.length)
+  from (select unnest($1::text::uuid[]) as key, unnest($2::text::bigint[]) as at,
+               unnest($3::text::bigint[]) as fingerprint, unnest($4::text::text[]) as id,
+               unnest($6::text::int[]) as start, unnest($7::text::int[]) as length, b.bodies
+        from (select $5::text::bytea as bodies offset 0) b) o
 ), balance as (
   insert into balances as b (account_key, balance, sequence, floor, tenant_id, account, unit)
-  select a.key, a.delta, a.count, null, ${TENANT}, a.account, 'USD'
-  from unnest($6::text::uuid[], $7::text::bigint[], $8::text::bigint[], $9::text::text[])
-    a (key, delta, count, account)
+  select unnest($8::text::uuid[]), unnest($9::text::bigint[]), unnest($10::text::bigint[]), null,
+         ${TENANT}, unnest($11::text::text[]), 'USD'
   on conflict (account_key) do update
     set balance = b.balance + excluded.balance, sequence = b.sequence + excluded.sequence
 )
 insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key, tenant_id)
-select e.account, e.sequence, now(), e.amount, e.balance_after, e.event, ${TENANT}
-from unnest($10::text::uuid[], $11::text::bigint[], $12::text::bigint[], $13::text::bigint[],
-            $14::text::uuid[]) e (account, sequence, amount, balance_after, event)`;
+select unnest($12::text::uuid[]), unnest($13::text::bigint[]), now(), unnest($14::text::bigint[]),
+       unnest($15::text::bigint[]), unnest($16::text::uuid[]), ${TENANT}`;
 
 interface Account {
   key: string;
@@ -59,14 +59,14 @@ function buildBatch(
   from: number,
   account: (name: string) => Account,
 ): string[] {
-  const body = new BytesColumn();
+  const bodies: Buffer[] = [];
   const changes = new Map<Account, { delta: number; count: number }>();
   const legs: { account: Account; sequence: number; amount: number; after: number; key: string }[] =
     [];
   const keys = events.map((event) => eventKey(TENANT, event.id));
   const fingerprints = events.map((event, index) => {
     const bytes = Buffer.from(`${event.user} video_completed ${event.amount} USD video_9`);
-    body.push(bytes);
+    bodies.push(bytes);
     for (const [name, amount] of [
       ['platform:earnings', -event.amount],
       [`user:${event.user}:earnings`, event.amount],
@@ -81,13 +81,17 @@ function buildBatch(
     }
     return fingerprint('earning.credited', bytes);
   });
+  // Neighbours in the index go to it one after the other, as the product sends them.
+  legs.sort((a, b) =>
+    a.account === b.account ? a.sequence - b.sequence : a.account.key < b.account.key ? -1 : 1,
+  );
   const sorted = [...changes].toSorted(([a], [b]) => (a.key < b.key ? -1 : 1));
   return [
     numberArray(keys),
     numberArray(events.map((_, index) => from + index + 1)),
     numberArray(fingerprints),
     textArray(events.map((event) => event.id)),
-    body.literal(),
+    ...bytesColumn(bodies),
     numberArray(sorted.map(([side]) => side.key)),
     numberArray(sorted.map(([, change]) => change.delta)),
     numberArray(sorted.map(([, change]) => change.count)),

@@ -1,13 +1,16 @@
 -- The ledger's write and load. Every call is one round trip and its own transaction.
 
--- Writes a decided batch, whole or not at all.
+-- Writes a decided batch, whole or not at all. The only way for the application to change outcomes,
+-- entries and balances: it runs as their owner, and checks the tenants itself.
 -- Takes: the tenants in the batch; per stream its progress (s_); per account, in key order, its
 --   deltas (a_: sum, lowest running sum at an event's end, number of entries); per event its
---   outcome (o_); per leg (e_) the account and event by index from 1, the amount, the account's
---   running sum and running count within the batch.
+--   outcome (o_: no reason means posted; the body is cut out of o_bodies); per leg (e_), in the
+--   order of its account's sequence, the account and event by index from 1, the amount, the
+--   account's running sum and running count within the batch.
 -- Gives: 'balances;sequences' after the batch, comma-separated, in the order of the accounts.
 -- Raises: TR001 the stream has a newer owner, or its position is not the expected one; 23505 on
---   outcomes: an event id is already there; TR003 a floor would be broken.
+--   outcomes: an event id is already there; TR003 a floor would be broken; 42501 a tenant that was
+--   not named.
 -- Locks: the streams' rows by name, then balances in key order (no deadlock between workers).
 -- Safe to repeat: yes, the second time raises TR001 and leaves nothing behind.
 drop function if exists ledger_write;
@@ -19,16 +22,20 @@ create function ledger_write(
   a_key uuid[], a_tenant int[], a_account text[], a_unit text[], a_floor bigint[],
   a_delta bigint[], a_low bigint[], a_count bigint[],
   o_key uuid[], o_tenant int[], o_id text[], o_type text[], o_fingerprint bigint[],
-  o_verdict smallint[], o_reason text[], o_stream text[], o_offset bigint[],
-  o_accepted_ms bigint[], o_body bytea[],
+  o_reason text[], o_stream text[], o_offset bigint[], o_accepted_ms bigint[],
+  o_bodies bytea, o_body_start int[], o_body_length int[],
   e_account int[], e_event int[], e_amount bigint[], e_running bigint[], e_count bigint[]
-) returns text language plpgsql as $$
+) returns text language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare
   v_rows     bigint;
   v_balance  bigint[];
   v_sequence bigint[];
 begin
   perform set_tenants(p_tenants);
+  perform from unnest(o_tenant || a_tenant) t (id) where t.id <> all (p_tenants);
+  if found then
+    raise exception 'the batch has a tenant that was not named' using errcode = '42501';
+  end if;
 
   -- In one order, whatever plan the update takes: two writes may share several streams.
   perform from streams s where s.stream = any (s_stream) order by s.stream for update;
@@ -46,22 +53,24 @@ begin
     raise exception 'a stream has a newer owner or another position' using errcode = 'TR001';
   end if;
 
+  -- unnest in the select list, since in the from clause each array is first copied row by row.
   insert into outcomes (event_key, stream_offset, fingerprint, accepted_at, posted_at, tenant_id,
                         verdict, event_id, type, stream, reason, body)
-  select o.key, o.stream_offset, o.fingerprint, to_timestamp(o.accepted_ms / 1000.0), now(),
-         o.tenant, o.verdict, o.id, o.type, o.stream, nullif(o.reason, ''), o.body
-  from unnest(o_key, o_offset, o_fingerprint, o_accepted_ms, o_tenant, o_verdict, o_id, o_type,
-              o_stream, o_reason, o_body)
-    o (key, stream_offset, fingerprint, accepted_ms, tenant, verdict, id, type, stream, reason,
-       body);
+  select o.key, o.stream_offset, o.fingerprint, to_timestamp(o.accepted_ms / 1e3::float8), now(),
+         o.tenant, case when o.reason = '' then 1 else 2 end, o.id, o.type, o.stream,
+         nullif(o.reason, ''), substring(o_bodies from o.body_start for o.body_length)
+  from (select unnest(o_key) as key, unnest(o_offset) as stream_offset,
+               unnest(o_fingerprint) as fingerprint, unnest(o_accepted_ms) as accepted_ms,
+               unnest(o_tenant) as tenant, unnest(o_id) as id, unnest(o_type) as type,
+               unnest(o_stream) as stream, unnest(o_reason) as reason,
+               unnest(o_body_start) as body_start, unnest(o_body_length) as body_length) o;
 
   if cardinality(a_key) = 0 then return ';'; end if;
 
   with posted as (
     insert into balances as b (account_key, balance, sequence, floor, tenant_id, account, unit)
-    select a.key, a.delta, a.count, a.floor, a.tenant, a.account, a.unit
-    from unnest(a_key, a_delta, a_count, a_floor, a_tenant, a_account, a_unit)
-      a (key, delta, count, floor, tenant, account, unit)
+    select unnest(a_key), unnest(a_delta), unnest(a_count), unnest(a_floor), unnest(a_tenant),
+           unnest(a_account), unnest(a_unit)
     on conflict (account_key) do update
       set balance = b.balance + excluded.balance, sequence = b.sequence + excluded.sequence
     returning b.account_key, b.balance, b.sequence
@@ -75,12 +84,16 @@ begin
     raise exception 'a balance would fall below its floor' using errcode = 'TR003';
   end if;
 
+  -- Ordered as the index is: neighbours go to one page of it.
   insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key,
                        tenant_id)
-  select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, now(), e.amount,
-         v_balance[e.account] - a_delta[e.account] + e.running, o_key[e.event], a_tenant[e.account]
-  from unnest(e_account, e_event, e_amount, e_running, e_count)
-    e (account, event, amount, running, count);
+  select a.key, a.sequence - a.count + e.count, now(), e.amount, a.balance - a.delta + e.running,
+         o_key[e.event], a.tenant
+  from unnest(a_key, v_sequence, a_count, v_balance, a_delta, a_tenant) with ordinality
+      a (key, sequence, count, balance, delta, tenant, index)
+    join (select unnest(e_account) as account, unnest(e_event) as event, unnest(e_amount) as amount,
+                 unnest(e_running) as running, unnest(e_count) as count) e on e.account = a.index
+  order by e.account, e.count;
 
   return array_to_string(v_balance, ',') || ';' || array_to_string(v_sequence, ',');
 end $$;

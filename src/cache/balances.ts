@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 
-/** Takes: generation key, an account hash for each change; per change "<unit> <sequence>:<balance>".
+/** Takes: generation key, an account hash for each change; each as "<unit> <sequence>:<balance>".
  * Writes into hashes of this generation only: what is not there cannot be out of date.
  * Safe to repeat: yes, older sequences lose. */
 const PUT = `
@@ -39,8 +39,8 @@ end
 return redis.call('HGETALL', KEYS[2])
 `;
 
-/** Takes: generation key, account hash; the claim that was there before the balances were read, time
- * to live in s, then unit, sequence and balance of each.
+/** Takes: generation key, account hash; the claim that was there before the balances were read,
+ * time to live in s, then unit, sequence and balance of each.
  * Marks the hash complete, unless it is another one by now: that may have missed a commit which
  * these balances do not have either. Safe to repeat: yes. */
 const FILL = `

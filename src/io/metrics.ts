@@ -10,7 +10,8 @@ export interface Gauge {
 }
 export interface Histogram {
   /** In the unit of the metric's name, seconds for `_seconds`. */
-  observe(value: number): void;
+  /** So many observations of one value. */
+  observe(value: number, times?: number): void;
 }
 
 export type MetricKind = 'counter' | 'gauge' | 'histogram';
@@ -84,12 +85,12 @@ class Handle implements Counter, Gauge, Histogram {
     this.values[0] = value;
   }
 
-  observe(value: number): void {
+  observe(value: number, times = 1): void {
     const { buckets, values } = this;
     let bucket = 0;
     while (bucket < buckets.length && value > buckets[bucket]!) bucket++;
-    values[bucket]!++;
-    values[buckets.length + 1]! += value;
+    values[bucket]! += times;
+    values[buckets.length + 1]! += value * times;
   }
 }
 

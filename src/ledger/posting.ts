@@ -35,17 +35,23 @@ export function postLegs(event: LedgerEvent, legs: readonly Leg[], state: BatchS
 }
 
 function assertBalanced(event: LedgerEvent, legs: readonly Leg[]): void {
-  const sums = new Map<string, number>();
-  for (const { amount, unit } of legs) {
-    if (!Number.isSafeInteger(amount) || amount === 0)
+  const unit = legs[0]?.unit;
+  let sum = 0;
+  let others = false;
+  for (const leg of legs) {
+    if (!Number.isSafeInteger(leg.amount) || leg.amount === 0)
       throw new BrokenPosting(
         `${event.type} posted an amount that is zero or not an exact integer`,
       );
-    sums.set(unit, (sums.get(unit) ?? 0) + amount);
+    if (leg.unit === unit) sum += leg.amount;
+    else others = true;
   }
-  for (const [unit, sum] of sums)
-    if (sum !== 0)
-      throw new BrokenPosting(`${event.type} posted legs in ${unit} that sum to ${sum}`);
+  if (sum !== 0) throw new BrokenPosting(`${event.type} posted legs in ${unit} that sum to ${sum}`);
+  if (others)
+    assertBalanced(
+      event,
+      legs.filter((leg) => leg.unit !== unit),
+    );
 }
 
 /** Floors and ranges are judged on what the whole transaction does to an account. */
@@ -54,16 +60,26 @@ function refusalOf(
   legs: readonly Leg[],
   slots: readonly AccountSlot[],
 ): string | null {
+  // Nearly every transaction: two accounts, one leg on each.
+  if (slots.length === 2 && slots[0] !== slots[1])
+    return (
+      refusalBy(event, slots[0]!, legs[0]!.amount) ?? refusalBy(event, slots[1]!, legs[1]!.amount)
+    );
   const net = new Map<AccountSlot, number>();
   slots.forEach((slot, index) => net.set(slot, (net.get(slot) ?? 0) + legs[index]!.amount));
   for (const [slot, amount] of net) {
-    const after = (slot.base ?? 0) + slot.running + amount;
-    if (Math.abs(after) > AMOUNT_MAX || Math.abs(slot.running + amount) > AMOUNT_MAX)
-      return 'balance_out_of_range';
-    if (slot.floor === null || amount >= 0) continue;
-    if (slot.base === null)
-      throw new BrokenPosting(`${event.type} debited ${slot.account} without declaring it`);
-    if (after < slot.floor) return 'insufficient_balance';
+    const refused = refusalBy(event, slot, amount);
+    if (refused) return refused;
   }
   return null;
+}
+
+function refusalBy(event: LedgerEvent, slot: AccountSlot, amount: number): string | null {
+  const after = (slot.base ?? 0) + slot.running + amount;
+  if (Math.abs(after) > AMOUNT_MAX || Math.abs(slot.running + amount) > AMOUNT_MAX)
+    return 'balance_out_of_range';
+  if (slot.floor === null || amount >= 0) return null;
+  if (slot.base === null)
+    throw new BrokenPosting(`${event.type} debited ${slot.account} without declaring it`);
+  return after < slot.floor ? 'insufficient_balance' : null;
 }

@@ -5,7 +5,7 @@
 // `low` the lowest running sum after any whole event (the write checks floor <= base + low).
 import { floorOf } from './accounts.ts';
 import type { LedgerEvent, Reads, State, StoredDocument } from './decision.ts';
-import { accountKey } from './identity.ts';
+import { accountName, keyOfAccount } from './identity.ts';
 
 export interface AccountSlot {
   key: string;
@@ -27,10 +27,10 @@ export class BatchState {
   private readonly documentsByKind = new Map<string, readonly StoredDocument[]>();
 
   slot(tenant: number, account: string, unit: string): AccountSlot {
-    const name = `${tenant}\n${account}\n${unit}`;
+    const name = accountName(tenant, account, unit);
     let slot = this.slots.get(name);
     if (!slot) {
-      const key = accountKey(tenant, account, unit);
+      const key = keyOfAccount(name);
       const floor = floorOf(account);
       slot = {
         key,

@@ -28,18 +28,21 @@ export class TextColumn {
   }
 }
 
-/** Bytes in Postgres' hex form. */
-export class BytesColumn {
-  private text = '';
-
-  push(value: Buffer): void {
-    const part = `"\\\\x${value.toString('hex')}"`;
-    this.text = this.text === '' ? part : `${this.text},${part}`;
+/**
+ * All values in one bytea, in Postgres' hex form, with where each starts (from 1) and its length:
+ * an array of bytea costs the server a quoted literal for each.
+ */
+export function bytesColumn(values: readonly Buffer[]): [string, string, string] {
+  const start: number[] = [];
+  const length: number[] = [];
+  let next = 1;
+  for (const value of values) {
+    start.push(next);
+    length.push(value.length);
+    next += value.length;
   }
-
-  literal(): string {
-    return `{${this.text}}`;
-  }
+  const bytes = `\\x${Buffer.concat(values).toString('hex')}`;
+  return [bytes, numberArray(start), numberArray(length)];
 }
 
 /** Array literal of texts. */
@@ -49,7 +52,7 @@ export function textArray(values: readonly string[]): string {
   return column.literal();
 }
 
-export function numberArray(values: readonly (number | string)[]): string {
+export function numberArray(values: readonly (number | string)[] | Float64Array): string {
   return `{${values.join(',')}}`;
 }
 

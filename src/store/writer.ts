@@ -4,7 +4,7 @@
 import type { BatchPlan, PlannedOutcome } from '../ledger/batch.ts';
 import type { AccountSlot } from '../ledger/state.ts';
 import { type Sql, sqlState } from '../io/postgres.ts';
-import { BytesColumn, NumberColumn, TextColumn, numberArray, textArray } from './columns.ts';
+import { NumberColumn, TextColumn, bytesColumn, numberArray, textArray } from './columns.ts';
 import { sideTables } from './side-tables.ts';
 
 /** How a stream moves with this batch. */
@@ -40,7 +40,7 @@ export async function writeBatch(
     ...streamColumns(plan, steps),
     ...accountColumns(slots),
     ...outcomeColumns(plan.outcomes),
-    ...entryColumns(plan.outcomes),
+    ...entryColumns(plan.outcomes, slots),
     ...side.map(({ rows }) => JSON.stringify(rows)),
   ];
   const [row] = await sql.unsafe(statementFor(side.map(({ table }) => table)), parameters, {
@@ -74,8 +74,8 @@ const casts = [
   'int[]',
   ...['text[]', ...Array<string>(10).fill('bigint[]')],
   ...['uuid[]', 'int[]', 'text[]', 'text[]', ...Array<string>(4).fill('bigint[]')],
-  ...['uuid[]', 'int[]', 'text[]', 'text[]', 'bigint[]', 'smallint[]', 'text[]', 'text[]'],
-  ...['bigint[]', 'bigint[]', 'bytea[]'],
+  ...['uuid[]', 'int[]', 'text[]', 'text[]', 'bigint[]', 'text[]', 'text[]', 'bigint[]'],
+  ...['bigint[]', 'bytea', 'int[]', 'int[]'],
   ...['int[]', 'int[]', 'bigint[]', 'bigint[]', 'bigint[]'],
 ];
 const ledgerCall = `ledger_write(${casts
@@ -154,13 +154,11 @@ function outcomeColumns(outcomes: readonly PlannedOutcome[]): string[] {
     new TextColumn(),
     new TextColumn(),
   ];
-  const body = new BytesColumn();
   for (const outcome of outcomes) {
     id.push(outcome.item.event.id);
     type.push(outcome.item.event.type);
     reason.push(outcome.reason ?? '');
     stream.push(outcome.item.stream);
-    body.push(outcome.item.body);
   }
   return [
     numberArray(outcomes.map(({ item }) => item.key)),
@@ -168,31 +166,40 @@ function outcomeColumns(outcomes: readonly PlannedOutcome[]): string[] {
     id.literal(),
     type.literal(),
     numberArray(outcomes.map(({ item }) => item.fingerprint)),
-    numberArray(outcomes.map(({ reason: refused }) => (refused === null ? 1 : 2))),
     reason.literal(),
     stream.literal(),
     numberArray(outcomes.map(({ item }) => item.offset)),
     numberArray(outcomes.map(({ item }) => item.event.acceptedAt)),
-    body.literal(),
+    ...bytesColumn(outcomes.map(({ item }) => item.body)),
   ];
 }
 
-function entryColumns(outcomes: readonly PlannedOutcome[]): string[] {
-  const account: number[] = [];
-  const event: number[] = [];
-  const amount: number[] = [];
-  const running: number[] = [];
-  const count: number[] = [];
+/** In the order of accounts and of sequences within each: a count says where an account's begin. */
+function entryColumns(
+  outcomes: readonly PlannedOutcome[],
+  slots: readonly AccountSlot[],
+): string[] {
+  const before: number[] = [];
+  let legs = 0;
+  for (const slot of slots) {
+    before.push(legs);
+    legs += slot.count;
+  }
+  const column = (): Float64Array => new Float64Array(legs);
+  const [account, event, amount] = [column(), column(), column()];
+  const [running, count] = [column(), column()];
   for (const outcome of outcomes) {
     for (const entry of outcome.entries) {
-      account.push(entry.slot.index);
-      event.push(outcome.index);
-      amount.push(entry.amount);
-      running.push(entry.running);
-      count.push(entry.count);
+      const { slot } = entry;
+      const place = before[slot.index - 1]! + entry.count - 1;
+      account[place] = slot.index;
+      event[place] = outcome.index;
+      amount[place] = entry.amount;
+      running[place] = entry.running;
+      count[place] = entry.count;
     }
   }
-  return [account, event, amount, running, count].map(numberArray);
+  return [account, event, amount, running, count].map((values) => numberArray(values));
 }
 
 function balancesOf(slots: readonly AccountSlot[], written: string): WrittenBalance[] {

@@ -81,12 +81,25 @@ export class WorkerMetrics {
       this.duplicates.inc(counts.duplicate);
       if (counts.deferred > 0) this.verdicts.deferred.inc(counts.deferred);
     }
+    let written = 0;
+    let [acceptedAt, events] = [0, 0];
     for (const { item, entries } of plan.outcomes) {
-      this.endToEnd.observe(Math.max(0, nowMs - item.event.acceptedAt) / 1000);
-      this.entries.inc(entries.length);
+      written += entries.length;
       for (const { slot, amount } of entries)
         if (amount > 0 && slot.account.startsWith('partner:')) this.partnerEarnings.inc();
+      // Events of one request share the time, and come one after the other.
+      if (item.event.acceptedAt !== acceptedAt) {
+        this.observeAge(nowMs - acceptedAt, events);
+        [acceptedAt, events] = [item.event.acceptedAt, 0];
+      }
+      events++;
     }
+    this.observeAge(nowMs - acceptedAt, events);
+    this.entries.inc(written);
+  }
+
+  private observeAge(ageMs: number, events: number): void {
+    if (events > 0) this.endToEnd.observe(Math.max(0, ageMs) / 1000, events);
   }
 
   retried(reason: string): void {
