@@ -15,10 +15,67 @@ export interface EventOutcome {
   fields: string[];
 }
 
-export async function eventOutcomes(
+interface Place {
+  id: string;
+  position: Position;
+}
+
+interface Question {
+  events: readonly Place[];
+  resolve(outcomes: EventOutcome[]): void;
+  reject(error: unknown): void;
+}
+
+const waiting = new WeakMap<Sql, Map<number, Question[]>>();
+
+/**
+ * What one turn of the event loop asks of a tenant is one query: a commit wakes all who wait for
+ * it, and a query for each of them would cost Postgres more than the commit.
+ */
+export function eventOutcomes(
   sql: Sql,
   tenant: number,
-  events: readonly { id: string; position: Position }[],
+  events: readonly Place[],
+): Promise<EventOutcome[]> {
+  const { promise, resolve, reject } = Promise.withResolvers<EventOutcome[]>();
+  let byTenant = waiting.get(sql);
+  if (!byTenant) waiting.set(sql, (byTenant = new Map()));
+  const questions = byTenant.get(tenant);
+  const question = { events, resolve, reject };
+  if (questions) {
+    questions.push(question);
+  } else {
+    byTenant.set(tenant, [question]);
+    setImmediate(() => {
+      const asked = byTenant.get(tenant)!;
+      byTenant.delete(tenant);
+      void answer(sql, tenant, asked);
+    });
+  }
+  return promise;
+}
+
+async function answer(sql: Sql, tenant: number, questions: readonly Question[]): Promise<void> {
+  try {
+    const outcomes = await queryOutcomes(
+      sql,
+      tenant,
+      questions.flatMap(({ events }) => events),
+    );
+    let from = 0;
+    for (const { events, resolve } of questions) {
+      resolve(outcomes.slice(from, from + events.length));
+      from += events.length;
+    }
+  } catch (error) {
+    for (const { reject } of questions) reject(error);
+  }
+}
+
+async function queryOutcomes(
+  sql: Sql,
+  tenant: number,
+  events: readonly Place[],
 ): Promise<EventOutcome[]> {
   const keys = textArray(events.map(({ id }) => eventKey(tenant, id)));
   const streams = textArray(
