@@ -82,7 +82,8 @@ const BODY_MS_MAX = 10_000;
 const SWEEP_MS = 1_000;
 
 /** Requests whose body is on its way. One that drips holds a place that others wait for, so it is
- * given up after about ten seconds. One timer for all: a timer each would cost more than most wait. */
+ * given up after about ten seconds. One timer for all: a timer each would cost more than most
+ * requests wait. */
 export class Readings<Reader extends { startedAt: number }> {
   private readonly open = new Set<Reader>();
 
