@@ -21,12 +21,12 @@ export interface Backend {
 /** Settings are the session's; what only a superuser may set is set before the role is taken. */
 export async function connectBackend(
   url: string,
-  { settings = {}, asOwner = false }: { settings?: Record<string, string>; asOwner?: boolean },
+  settings: Record<string, string>,
 ): Promise<Backend> {
   const sql = connectPostgres(url, { max: 1, name: 'laboratory', asOwner: true });
   for (const [name, value] of Object.entries(settings))
     await sql.unsafe(`set ${name} = '${value}'`);
-  if (!asOwner) await sql.unsafe(`set role ${APP_ROLE}`);
+  await sql.unsafe(`set role ${APP_ROLE}`);
   const [self] = await sql<{ pid: number; version: number }[]>`
     select pg_backend_pid() as pid, current_setting('server_version_num')::int as version`;
   const { pid, version } = self!;

@@ -76,7 +76,7 @@ async function openBench(
 ): Promise<Bench> {
   const url = await copyDatabase(admin, template, name);
   await asOwner(url, (owner) => owner.unsafe(schemaOf(variant)).simple());
-  const backend = await connectBackend(url, variant);
+  const backend = await connectBackend(url, variant.settings ?? {});
   return { variant, url, backend, before: await backend.wal(), turns: [] };
 }
 

@@ -14,7 +14,6 @@ export interface Variant {
   /** Pieces of sql/queries/ledger.sql and what stands in their place. */
   replace?: readonly (readonly [string | RegExp, string])[];
   settings?: Record<string, string>;
-  asOwner?: boolean;
   batchEvents?: number;
   /** Run by a superuser before each turn, and not counted. */
   beforeTurn?: string;
