@@ -1,8 +1,17 @@
 // The embedded Postgres: binaries from an npm package, data in our own directory, 127.0.0.1 only,
 // a random password. Invariant: fsync, synchronous_commit and full_page_writes stay on.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { totalmem } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import postgres from 'postgres';
 import { launch, Unavailable, type Launch, type Server } from './launch.ts';
@@ -29,8 +38,6 @@ const settings: Record<string, string> = {
   fsync: 'on',
   synchronous_commit: 'on',
   full_page_writes: 'on',
-  shared_buffers: '256MB',
-  effective_cache_size: '1GB',
   work_mem: '16MB',
   maintenance_work_mem: '128MB',
   wal_compression: 'off',
@@ -48,6 +55,19 @@ const settings: Record<string, string> = {
   log_line_prefix: '%m [%p] %a ',
   log_min_duration_statement: '1s',
 };
+
+/**
+ * An eighth of the machine, 2 GB at most: enough for the pages that busy accounts and the index of
+ * event ids write to again and again. It is taken as it is needed.
+ */
+function memorySettings(totalBytes: number): Record<string, string> {
+  const totalMb = totalBytes / 2 ** 20;
+  const sharedMb = Math.min(Math.max(Math.floor(totalMb / 8), 128), 2_048);
+  return {
+    shared_buffers: `${sharedMb}MB`,
+    effective_cache_size: `${Math.floor(totalMb / 2)}MB`,
+  };
+}
 
 /** Starts a server and waits until it takes our password; the database exists then. */
 export async function startPostgres(options: PostgresPlace): Promise<Server> {
@@ -91,7 +111,7 @@ export function postgresUrl(dir: string, port: number): string {
 }
 
 function configuration(port: number): string {
-  const lines = Object.entries({ ...settings, port: String(port) });
+  const lines = Object.entries({ ...settings, ...memorySettings(totalmem()), port: String(port) });
   return [
     '# Written at each start. Put settings of your own into local.conf, beside this file.',
     ...lines.map(([name, value]) => `${name} = '${value}'`),
