@@ -163,3 +163,28 @@ test('the role of the application can neither bypass the policies nor own a tabl
     where r.rolname = 'tallyrace_app'`;
   expect(owned).toHaveLength(0);
 });
+
+test.each(['outcomes', 'entries', 'balances'])(
+  'the role of the application cannot change %s but by ledger_write',
+  async (table) => {
+    const [may] = await stack.sql`
+      select has_any_column_privilege(${`tallyrace.${table}`}, 'insert, update') as change,
+             has_table_privilege(${`tallyrace.${table}`}, 'delete, truncate') as remove`;
+    expect(may).toEqual({ change: false, remove: false });
+  },
+);
+
+test('ledger_write refuses a batch with a tenant that was not named', async () => {
+  const none = (count: number): string => Array<string>(count).fill(`'{}'`).join(', ');
+  const writing = (tenant: number, named: number): string => `select ledger_write('{${named}}',
+    ${none(11)}, ${none(8)}, '{00000000000000000000000000000001}', '{${tenant}}', '{stray}',
+    '{earning.credited}', '{0}', '{""}', '{events.0}', '{1}', '{0}', '\\x00', '{1}', '{1}',
+    ${none(5)})`;
+  const strayed = stack.sql.unsafe(writing(theirs.id, theirs.id + 1));
+  await expect(strayed).rejects.toMatchObject({ code: '42501' });
+  const rows = await stack.owner`select from outcomes where event_id = 'stray'`;
+  expect(rows).toHaveLength(0);
+  // The same, its tenant named: it was the name that was missing.
+  await stack.sql.unsafe(writing(theirs.id, theirs.id));
+  await stack.owner`delete from outcomes where event_id = 'stray'`;
+});
