@@ -8,6 +8,7 @@ import { endToEndBench } from './end-to-end.ts';
 import { fanOutBench } from './fan-out.ts';
 import { growthBench } from './growth.ts';
 import { layoutBench } from './lab/layout.ts';
+import { readsBench } from './lab/reads.ts';
 import { ingestBench } from './ingest.ts';
 import { hotAccountsBench, ledgerBench } from './ledger.ts';
 import { UsageError, readOptions } from './lib/arguments.ts';
@@ -51,6 +52,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   load: loadBench,
   memory: memoryBench,
   overload: overloadBench,
+  reads: readsBench,
 };
 
 const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]

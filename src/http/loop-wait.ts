@@ -6,6 +6,7 @@
 import type { Socket } from 'bun';
 
 const EVERY_MS = 20;
+const AGAIN_MS = 1_000;
 
 export interface Wait {
   ms: number;
@@ -79,7 +80,11 @@ export class LoopWait {
 
   /** A connection of a process to itself does not end; without it nothing would be known. */
   private lost(): void {
-    if (!this.stopped) void this.start();
+    if (!this.stopped)
+      this.start().catch(() => {
+        // Out of ports or of files: waits count as what they last were until there are some again.
+        setTimeout(() => this.lost(), AGAIN_MS).unref();
+      });
   }
 }
 
