@@ -7,6 +7,7 @@ import { compareBench } from './compare.ts';
 import { endToEndBench } from './end-to-end.ts';
 import { fanOutBench } from './fan-out.ts';
 import { growthBench } from './growth.ts';
+import { fsyncBench } from './lab/fsync.ts';
 import { layoutBench } from './lab/layout.ts';
 import { readsBench } from './lab/reads.ts';
 import { ingestBench } from './ingest.ts';
@@ -47,6 +48,7 @@ const benches: Record<string, (options: BenchOptions) => Comparison[]> = {
 const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   check: checkBench,
   compare: compareBench,
+  fsync: fsyncBench,
   growth: growthBench,
   layout: layoutBench,
   load: loadBench,
