@@ -27,6 +27,8 @@ const standard = {
   dir: '.tallyrace-growth',
   seconds: 5,
   rounds: 3,
+  /** Before each measurement: a page is read and logged whole when it is first touched. */
+  warm: 20,
 };
 type GrowthOptions = typeof standard;
 
@@ -128,8 +130,10 @@ async function measureGrown(
 
 /** T3 on this ledger; its worker is stopped afterwards. */
 async function measurePace(stack: LastingStack, options: GrowthOptions): Promise<Measurement> {
-  const events = earningsOf(options);
-  return measureWorker(stack, events, () => stack.startWorker()).finally(() => stack.stopWorker());
+  const start = () => stack.startWorker();
+  return measureWorker(stack, earningsOf(options), start, warmEvents(options)).finally(() =>
+    stack.stopWorker(),
+  );
 }
 
 async function measureFresh(options: GrowthOptions): Promise<Measurement> {
@@ -137,7 +141,7 @@ async function measureFresh(options: GrowthOptions): Promise<Measurement> {
   try {
     await stack.createTenant('bench');
     const start = () => stack.startWorker({ NODE_ENV: 'production' });
-    return await measureWorker(stack, earningsOf(options), start);
+    return await measureWorker(stack, earningsOf(options), start, warmEvents(options));
   } finally {
     await stack.close();
   }
@@ -145,9 +149,13 @@ async function measureFresh(options: GrowthOptions): Promise<Measurement> {
 
 let feeds = 0;
 
-function earningsOf({ seconds }: GrowthOptions) {
+function warmEvents({ warm }: GrowthOptions): number {
+  return warm * EVENTS_PER_SECOND_EXPECTED;
+}
+
+function earningsOf({ seconds, warm }: GrowthOptions) {
   const run = `t${Date.now().toString(36)}-${feeds++}`;
-  return earnings(Math.round(seconds * EVENTS_PER_SECOND_EXPECTED), USERS, run);
+  return earnings(Math.round((seconds + warm) * EVENTS_PER_SECOND_EXPECTED), USERS, run);
 }
 
 function judgePages({ warm }: HistoryTimes) {

@@ -22,6 +22,7 @@ export async function measureWorker(
   stack: LedgerStack,
   events: readonly Earning[],
   start: () => { pid: number } | Promise<{ pid: number }>,
+  warmUpEvents = events.length * WARM_UP_SHARE,
 ): Promise<Measurement> {
   const redis = producerClient(stack.redisUrl, 'bench');
   await redisReady(redis);
@@ -30,7 +31,7 @@ export async function measureWorker(
     const postedBefore = await postedBy(stack);
     await fill(redis, events);
     const worker = await start();
-    const warm = settledBefore + events.length * WARM_UP_SHARE;
+    const warm = settledBefore + warmUpEvents;
     const from = await reached(redis, 'events', warm);
     const used = watch({ worker: worker.pid, postgres: stack.postgresPid, redis: stack.redisPid });
     const to = await reached(redis, 'events', settledBefore + events.length);
