@@ -21,7 +21,10 @@ interface Found {
 export function growthMarkdown(found: Found): string {
   const { events, stretches, sizes, history, verified, judged } = found;
   const entries = events * 2;
-  const verdict = verified.ok ? 'holds' : `does **not** hold: ${verified.output}`;
+  const { ok, output } = verified;
+  // One that was ended from outside has said nothing of the books.
+  const failed = output === '' ? 'was **not finished**' : `does **not** hold: ${output}`;
+  const verdict = ok ? 'holds' : failed;
   return [
     `The load: ${count(entries)} entries of ${count(events)} events.\n`,
     stretchTable(stretches),
