@@ -1,75 +1,7 @@
 // Every setting: its name in the environment, its unit, its default. Read once, by main files.
 // Invariant: a process runs with settings that are all valid together, or not at all (exit 78).
 import { resolve } from 'node:path';
-
-interface Setting<T> {
-  name: string;
-  about: string;
-  /** As it would be written in the environment; empty when unset. */
-  standard: string;
-  parse(text: string): T;
-}
-
-class Wrong extends Error {}
-
-function integer(
-  name: string,
-  standard: number,
-  about: string,
-  [min, max]: readonly [number, number],
-): Setting<number> {
-  return {
-    name,
-    about,
-    standard: String(standard),
-    parse(text) {
-      const value = Number(text);
-      if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-      throw new Wrong(`must be a whole number from ${min} to ${max}`);
-    },
-  };
-}
-
-function choice<T extends string>(
-  name: string,
-  standard: T,
-  about: string,
-  choices: readonly T[],
-): Setting<T> {
-  return {
-    name,
-    standard,
-    about: `${about}: ${choices.join(', ')}`,
-    parse(text) {
-      const found = choices.find((each) => each === text);
-      if (found) return found;
-      throw new Wrong(`must be one of ${choices.join(', ')}`);
-    },
-  };
-}
-
-function text(
-  name: string,
-  standard: string,
-  about: string,
-  form: RegExp,
-  says: string,
-): Setting<string> {
-  return {
-    name,
-    standard,
-    about,
-    parse(value) {
-      if (form.test(value)) return value;
-      throw new Wrong(`must be ${says}`);
-    },
-  };
-}
-
-/** Unset is null: something of our own is then used instead. */
-function optional(setting: Setting<string>): Setting<string | null> {
-  return { ...setting, parse: (value) => (value === '' ? null : setting.parse(value)) };
-}
+import { type Setting, Wrong, choice, integer, optional, text } from './setting.ts';
 
 export const KEY_FORM = /^tr_(live|test|pub)_[A-Za-z0-9_]{4,128}$/;
 const demoKeyForm = /^tr_test_[A-Za-z0-9_]{4,128}$/;

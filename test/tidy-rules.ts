@@ -193,7 +193,7 @@ const layers: readonly Layer[] = [
     mayImport: /^(schemas|src\/(routes|http|stream|store|cache|io|ledger))\//,
   },
   { match: /^src\/app\.ts$/, mayImport: /^(schemas|src\/(?!main|cli|supervisor))/ },
-  { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(io|stream)\/)/ },
+  { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(setting\.ts|(io|stream)\/))/ },
   {
     match: /^src\//,
     mayImport:
