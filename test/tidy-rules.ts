@@ -138,6 +138,16 @@ export const purity: Rule = ({ path, text }) => {
   ]);
 };
 
+/** The simulator decides what time it is and what chance brings, so the engine is given both. */
+export const injectedTime: Rule = ({ path, text }) =>
+  path.startsWith('src/stream/')
+    ? matches(text, [
+        [/\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/, 'looks at the clock'],
+        [/\bMath\.random\b|\brandomUUID|\bgetRandomValues\b/, 'draws a random value'],
+        [/\bsetTimeout\b|\bsetInterval\b|\bBun\.sleep\b/, 'waits by itself'],
+      ])
+    : [];
+
 export const skippedTests: Rule = ({ path, text }) => {
   if (!isTest(path)) return [];
   const lines = text.split('\n');

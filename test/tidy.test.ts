@@ -15,6 +15,7 @@ import {
   functionLength,
   houseFiles,
   importDirection,
+  injectedTime,
   leftovers,
   looseTypes,
   opening,
@@ -124,6 +125,19 @@ const house: House[] = [
       ['consumers/main.ts', 'const a = producerClient(config.redisUrl);'],
       ['src/http/a.ts', '// process.env is read in config.ts'],
       ['test/a.ts', 'const a = process.env.PORT;'],
+    ],
+  },
+  {
+    says: 'the engine is given time and chance',
+    rule: injectedTime,
+    breaks: [
+      ['src/stream/a.ts', 'const a = Date.now();'],
+      ['src/stream/a.ts', 'const a = Math.random();'],
+      ['src/stream/a.ts', 'const timer = setTimeout(run, 5);'],
+    ],
+    keeps: [
+      ['src/stream/a.ts', 'const a = world.time.now();'],
+      ['src/io/clock.ts', 'const a = Date.now();'],
     ],
   },
   {

@@ -1,5 +1,6 @@
 // Work that is done now and then: one run at a time, a failed one logged and tried at its next
 // turn.
+import { type Time, systemTime } from './clock.ts';
 import type { Log } from './log.ts';
 
 export interface Periodic {
@@ -14,6 +15,7 @@ export function periodic(
   everyMs: number,
   run: () => Promise<unknown>,
   log: Log,
+  time: Time = systemTime,
 ): Periodic {
   let stopped = false;
   let failing = false;
@@ -37,9 +39,9 @@ export function periodic(
 
   function pause(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, everyMs);
+      const callOff = time.after(everyMs, resolve);
       wake = () => {
-        clearTimeout(timer);
+        callOff();
         resolve();
       };
     });

@@ -3,18 +3,16 @@
 // entries stay pending meanwhile, and a repeat of any step does no harm.
 // Invariant: a position is announced only when the balances it stands for are in the cache (or the
 // cache has been expired), and an entry is acknowledged only after its commit.
-import type { Redis } from 'ioredis';
-import type { BalanceCache } from '../cache/balances.ts';
-import type { Log } from '../io/log.ts';
-import { backoffMs, sleep } from './backoff.ts';
+import { sleep } from '../io/clock.ts';
+import { backoffMs } from './backoff.ts';
 import type { OwnedStream } from './owned-stream.ts';
+import type { BalanceStore, StreamStore, World } from './ports.ts';
 import type { Settled } from './settle.ts';
-import { GROUP, SETTLED_CHANNEL, settledKey, streamKey } from './topology.ts';
 
 export interface AfterCommitOptions {
-  redis: Redis;
-  balances: BalanceCache;
-  log: Log;
+  streams: StreamStore;
+  balances: BalanceStore;
+  world: World;
   isStopped(): boolean;
 }
 
@@ -52,7 +50,8 @@ export class AfterCommit {
     try {
       await this.options.balances.put(changes);
     } catch (error) {
-      this.options.log.warn({ error: String(error) }, 'balance cache not written, expiring it');
+      const said = { error: String(error) };
+      this.options.world.log.warn(said, 'balance cache not written, expiring it');
       await this.persist(() => this.options.balances.expireAll());
     }
   }
@@ -60,31 +59,23 @@ export class AfterCommit {
   private async announceAndAcknowledge(
     positions: readonly { stream: OwnedStream; offset: number }[],
   ): Promise<void> {
-    const pipeline = this.options.redis.pipeline();
-    const acknowledged: [OwnedStream, readonly string[]][] = [];
-    for (const { stream, offset } of positions) {
-      const { topic, partition, name } = stream;
+    const conclusions = positions.map(({ stream, offset }) => {
       stream.announced = offset;
-      pipeline.set(settledKey(topic, partition), offset);
-      pipeline.publish(SETTLED_CHANNEL, `${name}.${offset}`);
-      const ids = stream.toAcknowledge().slice(0, ACK_MAX);
-      if (ids.length === 0) continue;
-      pipeline.xack(streamKey(topic, partition), GROUP, ...ids);
-      acknowledged.push([stream, ids]);
-    }
-    const replies = await pipeline.exec();
-    for (const [error] of replies ?? []) if (error) throw error;
-    for (const [stream, ids] of acknowledged) stream.acknowledged(ids);
+      const acknowledge = stream.toAcknowledge().slice(0, ACK_MAX);
+      return { stream, announced: offset, acknowledge };
+    });
+    await this.options.streams.conclude(conclusions);
+    for (const { stream, acknowledge } of conclusions) stream.acknowledged(acknowledge);
   }
 
   private async persist(step: () => Promise<void>): Promise<void> {
+    const { time, random, log } = this.options.world;
     for (let attempt = 1; !this.options.isStopped(); attempt++) {
       try {
         return await step();
       } catch (error) {
-        if (attempt === 1)
-          this.options.log.warn({ error: String(error) }, 'Redis refused, waiting');
-        await sleep(backoffMs(attempt, BACKOFF));
+        if (attempt === 1) log.warn({ error: String(error) }, 'Redis refused, waiting');
+        await sleep(backoffMs(attempt, BACKOFF, random), time);
       }
     }
   }

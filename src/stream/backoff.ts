@@ -5,12 +5,8 @@
 export function backoffMs(
   attempt: number,
   bounds: { baseMs: number; maxMs: number },
-  random: () => number = Math.random,
+  random: () => number,
 ): number {
   const ceiling = Math.min(bounds.maxMs, bounds.baseMs * 2 ** Math.min(attempt - 1, 30));
   return Math.ceil(random() * ceiling);
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -3,10 +3,10 @@
 // its epoch in Postgres is no longer the one that our writes name.
 import { topics } from '../../schemas/events.ts';
 import { within } from '../io/deadline.ts';
-import type { Log } from '../io/log.ts';
 import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';
 import { desiredOwner } from './assignment.ts';
 import { OwnedStream } from './owned-stream.ts';
+import type { World } from './ports.ts';
 import { PARTITIONS, parsePosition, streamName } from './topology.ts';
 
 export const allStreams: readonly string[] = topics.flatMap((topic) =>
@@ -20,7 +20,7 @@ export interface LeaseKeeperOptions {
   worker: string;
   store: LeaseStore;
   renewMs: number;
-  log: Log;
+  world: World;
   /** Called when a newer process of our name has taken our place. */
   onSuperseded(): void;
 }
@@ -29,7 +29,7 @@ export class LeaseKeeper {
   readonly owned = new Map<string, OwnedStream>();
   /** Streams that another worker should own: read no more of them, release when empty. */
   private readonly leaving = new Set<string>();
-  private timer: ReturnType<typeof setInterval> | undefined;
+  private callOff: () => void = () => {};
   private busy: Promise<void> | null = null;
   private stopping = false;
 
@@ -37,11 +37,7 @@ export class LeaseKeeper {
 
   async start(): Promise<void> {
     await this.tick(true);
-    this.timer = setInterval(() => {
-      this.refresh().catch((error: unknown) =>
-        this.options.log.warn({ error: String(error) }, 'could not renew leases'),
-      );
-    }, this.options.renewMs);
+    this.renewLater();
   }
 
   /** Streams to read from now. */
@@ -64,15 +60,26 @@ export class LeaseKeeper {
   /** Stops renewing and gives everything back at once; what is in memory must be settled before. */
   async stop(): Promise<void> {
     this.stopping = true;
-    clearInterval(this.timer);
+    this.callOff();
     await this.busy?.catch(() => {});
     await this.options.store.release([...this.owned.values()]);
     this.owned.clear();
     await this.options.store.leave();
   }
 
+  private renewLater(): void {
+    const { world, renewMs } = this.options;
+    this.callOff = world.time.after(renewMs, () => {
+      this.renewLater();
+      this.refresh().catch((error: unknown) =>
+        world.log.warn({ error: String(error) }, 'could not renew leases'),
+      );
+    });
+  }
+
   private async tick(starting: boolean): Promise<void> {
-    const view = await within(this.options.store.renew(starting), RENEW_DEADLINE_MS);
+    const { store, world } = this.options;
+    const view = await within(store.renew(starting), RENEW_DEADLINE_MS, world.time);
     if (!view.current) {
       this.owned.clear();
       this.options.onSuperseded();
@@ -93,7 +100,7 @@ export class LeaseKeeper {
       }
       this.owned.delete(stream.name);
       this.leaving.delete(stream.name);
-      this.options.log.warn({ stream: stream.name }, 'lost the lease of a stream');
+      this.options.world.log.warn({ stream: stream.name }, 'lost the lease of a stream');
     }
   }
 

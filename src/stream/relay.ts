@@ -2,8 +2,8 @@
 // append and the delete sends an event again, under the same id, which the ledger takes once.
 import { eventDefinition } from '../../schemas/index.ts';
 import type { Log } from '../io/log.ts';
-import type { Appender } from './append.ts';
 import { encodeEvent } from './codec.ts';
+import type { EventAppender } from './ports.ts';
 import { partitionOf } from './topology.ts';
 
 export interface OutboxEvent {
@@ -26,7 +26,7 @@ const PAGE = 500;
 /** Moves one page; gives how many were moved. Rejects when Redis or Postgres is away. */
 export async function relayOnce(
   outbox: OutboxStore,
-  appender: Appender,
+  appender: EventAppender,
   log: Log,
 ): Promise<number> {
   const events = await outbox.waiting(PAGE);
@@ -39,7 +39,7 @@ export async function relayOnce(
   return moved.length;
 }
 
-async function appendFollowUp(event: OutboxEvent, appender: Appender): Promise<void> {
+async function appendFollowUp(event: OutboxEvent, appender: EventAppender): Promise<void> {
   const definition = eventDefinition.get(event.type);
   if (!definition) throw new Error(`follow-up of unknown type ${event.type}`);
   const { tenant, eventId: id, acceptedAt, traceparent, data } = event;

@@ -2,40 +2,33 @@
 // read and decoded while Postgres writes the last one.
 // Invariants: XACK after commit only; what is in memory is bounded; a stop leaves nothing half
 // done: what was read and not settled stays pending for whoever owns the stream next.
-import type { Redis } from 'ioredis';
-import type { BalanceCache } from '../cache/balances.ts';
-import type { Log } from '../io/log.ts';
+import { sleep } from '../io/clock.ts';
 import type { BatchItem } from '../ledger/batch.ts';
 import type { AfterCommit } from './after-commit.ts';
-import { backoffMs, sleep } from './backoff.ts';
+import { backoffMs } from './backoff.ts';
 import { nextBatch } from './batcher.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { OwnedStream } from './owned-stream.ts';
-import { claimPending, ensureGroup, readNew } from './reader.ts';
 import type { Pipeline } from './pipeline.ts';
+import type { BalanceStore, StreamStore, World } from './ports.ts';
+import { claimPending, readNew } from './reader.ts';
 import { SettleStopped } from './settle.ts';
 
 export interface RunnerParts {
-  /** For XREADGROUP BLOCK only. */
-  blocking: Redis;
-  redis: Redis;
+  streams: StreamStore;
   leases: LeaseKeeper;
   pipeline: Pipeline;
   afterCommit: AfterCommit;
-  balances: BalanceCache;
+  balances: BalanceStore;
   /** Deferred events that are due. A batch with any is settled before the next is made (see
    * Pipeline), so that none is in hand twice. */
   dueRetries(): Promise<BatchItem[]>;
-  log: Log;
+  world: World;
   onClaimed(entries: number, deleted: number): void;
   onBatch(events: number): void;
 }
 
-export interface RunnerOptions {
-  consumer: string;
-  batchEventsMax: number;
-}
-
+const BACKOFF = { baseMs: 50, maxMs: 1_000 };
 const BLOCK_MS = 250;
 const IDLE_MS = 20;
 /** Entries of one stream to ask for at most. */
@@ -50,7 +43,7 @@ export class Runner {
 
   constructor(
     private readonly parts: RunnerParts,
-    private readonly options: RunnerOptions,
+    private readonly batchEventsMax: number,
   ) {}
 
   start(): void {
@@ -66,6 +59,7 @@ export class Runner {
   }
 
   private async readLoop(): Promise<void> {
+    const { leases, world } = this.parts;
     for (let failures = 0; !this.stopping;) {
       try {
         await this.readOnce();
@@ -73,10 +67,10 @@ export class Runner {
       } catch (error) {
         failures++;
         // A lost reply may have assigned entries to us that we never saw: claim before reading on.
-        for (const stream of this.parts.leases.owned.values()) stream.recovered = false;
+        for (const stream of leases.owned.values()) stream.recovered = false;
         if (failures === 1 && !String(error).includes('NOGROUP'))
-          this.parts.log.warn({ error: String(error) }, 'could not read the streams, trying again');
-        await sleep(backoffMs(failures, { baseMs: 50, maxMs: 1_000 }));
+          world.log.warn({ error: String(error) }, 'could not read the streams, trying again');
+        await sleep(backoffMs(failures, BACKOFF, world.random), world.time);
       }
     }
   }
@@ -86,13 +80,12 @@ export class Runner {
     const unrecovered = streams.filter((stream) => !stream.recovered);
     if (unrecovered.length > 0) await this.recover(unrecovered);
     const waiting = streams.reduce((sum, stream) => sum + stream.waitingEvents, 0);
-    const room = 2 * this.options.batchEventsMax - waiting;
+    const room = 2 * this.batchEventsMax - waiting;
     if (streams.length === 0 || room <= 0)
-      return void (await sleep(streams.length === 0 ? IDLE_MS : 2));
-    const { consumer } = this.options;
+      return await sleep(streams.length === 0 ? IDLE_MS : 2, this.parts.world.time);
     // Every stream may answer with as many entries, so the room is shared between them.
     const share = Math.ceil(room / streams.length / this.eventsPerEntry);
-    const { entries, events } = await readNew(this.parts.blocking, streams, consumer, {
+    const { entries, events } = await readNew(this.parts.streams, streams, {
       count: Math.min(share, READ_COUNT_MAX),
       blockMs: waiting > 0 ? 1 : BLOCK_MS,
     });
@@ -106,12 +99,8 @@ export class Runner {
     // The owner before us may have died between its commit and its write to the cache.
     await this.parts.balances.expireAll();
     for (const stream of streams) {
-      await ensureGroup(this.parts.redis, stream);
-      const { claimed, deleted } = await claimPending(
-        this.parts.redis,
-        stream,
-        this.options.consumer,
-      );
+      await this.parts.streams.ensureGroup(stream);
+      const { claimed, deleted } = await claimPending(this.parts.streams, stream);
       stream.recovered = true;
       this.parts.onClaimed(claimed, deleted);
     }
@@ -119,13 +108,13 @@ export class Runner {
   }
 
   private async settleLoop(): Promise<void> {
-    const { pipeline, log } = this.parts;
+    const { pipeline, world } = this.parts;
     try {
       while (!this.stopping) await this.settleNext();
       await pipeline.drain();
     } catch (error) {
       if (error instanceof SettleStopped) return;
-      log.fatal({ error }, 'a broken invariant, ending the process');
+      world.log.fatal({ error }, 'a broken invariant, ending the process');
       throw error;
     }
   }
@@ -134,7 +123,7 @@ export class Runner {
     const { leases, pipeline } = this.parts;
     const retries = await this.parts.dueRetries();
     const owned = [...leases.owned.values()];
-    const batch = nextBatch(owned, retries, this.options.batchEventsMax);
+    const batch = nextBatch(owned, retries, this.batchEventsMax);
     if (batch) {
       this.parts.onBatch(batch.items.length);
       await pipeline.submit(batch);
@@ -146,9 +135,9 @@ export class Runner {
 
   private async idle(): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, IDLE_MS);
+      const callOff = this.parts.world.time.after(IDLE_MS, resolve);
       this.wake = () => {
-        clearTimeout(timer);
+        callOff();
         resolve();
       };
     });

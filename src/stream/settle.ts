@@ -2,14 +2,15 @@
 // the stream is no longer ours. One bad event must not sink its batch: a write that fails on data
 // is halved until the culprit stands alone, and that one goes to the dead letters.
 // Invariant: events of a stream are settled in order, and `settled` moves only with a commit.
-import type { Log } from '../io/log.ts';
+import { sleep } from '../io/clock.ts';
 import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
 import type { Rule } from '../ledger/decision.ts';
 import type { LoadRequest, LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WriteFault, WrittenBalance } from '../store/writer.ts';
-import { backoffMs, sleep } from './backoff.ts';
+import { backoffMs } from './backoff.ts';
 import type { Batch } from './batcher.ts';
 import type { OwnedStream } from './owned-stream.ts';
+import type { World } from './ports.ts';
 
 export interface LedgerStore {
   load(request: LoadRequest): Promise<LoadedBatch>;
@@ -28,7 +29,7 @@ export interface Settled {
 export interface SettlerOptions {
   store: LedgerStore;
   rules: ReadonlyMap<string, Rule>;
-  log: Log;
+  world: World;
   deferralsMax: number;
   /** Whether we still hold the lease of this very stream object. */
   holds(stream: OwnedStream): boolean;
@@ -87,11 +88,10 @@ export class Settler {
           reloads++;
           continue;
         }
-        if (fault !== 'fenced')
-          this.options.log.warn({ error: String(error), attempt }, 'write failed, trying again');
+        if (fault !== 'fenced') this.warn(error, 'write failed, trying again');
         // The commit may have happened: a deferred event is looked up again, not taken from memory.
         items = items.filter((item) => item.attempts === 0);
-        await sleep(backoffMs(attempt++, BACKOFF));
+        await this.pause(attempt++);
         await this.refresh();
         for (const stream of streams.values()) stream.catchUp();
       }
@@ -155,7 +155,7 @@ export class Settler {
     if (items.length === 1) {
       const [item] = items;
       // A dead letter that cannot be written either is no data error: it is retried, loudly.
-      if (item!.broken) await sleep(backoffMs(10, BACKOFF));
+      if (item!.broken) await this.pause(10);
       item!.broken = { reason: 'write_failed', detail: messageOf(error) };
       return await this.settle(items, streams);
     }
@@ -175,9 +175,18 @@ export class Settler {
   }
 
   private async refresh(): Promise<void> {
-    await this.options.refreshLeases().catch((error: unknown) => {
-      this.options.log.warn({ error: String(error) }, 'could not read the leases');
-    });
+    await this.options
+      .refreshLeases()
+      .catch((error: unknown) => this.warn(error, 'could not read the leases'));
+  }
+
+  private async pause(attempt: number): Promise<void> {
+    const { time, random } = this.options.world;
+    await sleep(backoffMs(attempt, BACKOFF, random), time);
+  }
+
+  private warn(error: unknown, what: string): void {
+    this.options.world.log.warn({ error: String(error) }, what);
   }
 }
 

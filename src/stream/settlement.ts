@@ -1,6 +1,7 @@
 // Waits, at the ingress, until the ledger has settled a position. Workers announce settled offsets
 // over pub/sub; while somebody waits, the kept values are also polled, since pub/sub may miss.
 import type { Redis } from 'ioredis';
+import { type Time, systemTime } from '../io/clock.ts';
 import { topics } from '../../schemas/events.ts';
 import {
   PARTITIONS,
@@ -21,12 +22,13 @@ const POLL_MS = 100;
 export class Settlement {
   private readonly settled = new Map<string, number>();
   private readonly waiters = new Map<string, Set<Waiter>>();
-  private readonly timer: ReturnType<typeof setInterval>;
+  private callOff: () => void = () => {};
 
   /** `subscriber` is used for nothing else; `redis` is any client for commands. */
   constructor(
     private readonly subscriber: Redis,
     private readonly redis: Redis,
+    private readonly time: Time = systemTime,
   ) {
     subscriber.on('message', (channel: string, message: string) => {
       if (channel !== SETTLED_CHANNEL) return;
@@ -34,9 +36,7 @@ export class Settlement {
       if (position) this.advance(position);
     });
     subscriber.subscribe(SETTLED_CHANNEL).catch(() => {});
-    this.timer = setInterval(() => {
-      if (this.waiters.size > 0) this.poll().catch(() => {});
-    }, POLL_MS);
+    this.pollLater();
   }
 
   /** The last settled offset that this process has heard of. */
@@ -52,14 +52,14 @@ export class Settlement {
       const waiter: Waiter = {
         offset: position.offset,
         resolve: (settled) => {
-          clearTimeout(timer);
+          callOff();
           resolve(settled);
         },
       };
-      const timer = setTimeout(() => {
+      const callOff = this.time.after(timeoutMs, () => {
         this.forget(name, waiter);
         resolve(false);
-      }, timeoutMs);
+      });
       const waiting = this.waiters.get(name) ?? new Set();
       waiting.add(waiter);
       this.waiters.set(name, waiting);
@@ -81,11 +81,18 @@ export class Settlement {
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    this.callOff();
     for (const waiting of this.waiters.values())
       for (const waiter of waiting) waiter.resolve(false);
     this.waiters.clear();
     this.subscriber.disconnect();
+  }
+
+  private pollLater(): void {
+    this.callOff = this.time.after(POLL_MS, () => {
+      this.pollLater();
+      if (this.waiters.size > 0) this.poll().catch(() => {});
+    });
   }
 
   private advance({ topic, partition, offset }: Position): void {

@@ -1,0 +1,184 @@
+// Streams as Redis keeps them: one consumer group, offsets and settled positions beside them.
+// Invariants: trimming never passes the oldest pending entry of any group; a call is one round
+// trip, or a few in order.
+import type { Redis } from 'ioredis';
+import type { ClaimedPage, Conclusion, StreamEntry, StreamFill, StreamStore } from './ports.ts';
+import {
+  GROUP,
+  SETTLED_CHANNEL,
+  type StreamId,
+  offsetKey,
+  settledKey,
+  streamKey,
+  streamName,
+} from './topology.ts';
+
+/** Takes: stream; our group, our consumer. Trims below the smallest of: oldest pending id, or last
+ * delivered id where nothing is pending, over all groups. Gives: entries left, ms of the oldest id
+ * not yet acknowledged (0: none), how many entries other consumers of our group hold.
+ * Safe to repeat: yes. */
+const TRIM = `
+local function before(a, b)
+  local am, as = string.match(a, '^(%d+)-(%d+)$')
+  local bm, bs = string.match(b, '^(%d+)-(%d+)$')
+  am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
+  return am < bm or (am == bm and as < bs)
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, 0} end
+local watermark, oldest, elsewhere = nil, nil, 0
+for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local group = {}
+  for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
+  local mark = group['last-delivered-id']
+  if tonumber(group['pending']) > 0 then
+    local held = redis.call('XPENDING', KEYS[1], group['name'])
+    mark = held[2]
+    oldest = mark
+    for _, consumer in ipairs(group['name'] == ARGV[1] and held[4] or {}) do
+      if consumer[1] ~= ARGV[2] then elsewhere = elsewhere + tonumber(consumer[2]) end
+    end
+  end
+  if not watermark or before(mark, watermark) then watermark = mark end
+end
+if watermark and watermark ~= '0-0' then
+  redis.call('XTRIM', KEYS[1], 'MINID', '~', watermark)
+end
+if not oldest then
+  local undelivered = redis.call('XRANGE', KEYS[1], '(' .. (watermark or '0-0'), '+', 'COUNT', 1)
+  if undelivered[1] then oldest = undelivered[1][1] end
+end
+local since = oldest and string.match(oldest, '^(%d+)') or '0'
+return {redis.call('XLEN', KEYS[1]), tonumber(since), elsewhere}
+`;
+
+/** Takes: offset counter; the settled offset. Raises the counter to it; gives how far it was behind. */
+const RAISE = `
+local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+local settled = tonumber(ARGV[1])
+if held >= settled then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return settled - held
+`;
+
+type RawEntry = [id: Buffer, fields: Buffer[] | null];
+type RawStream = [key: Buffer, entries: RawEntry[]];
+
+interface Scripts {
+  streamTrim(
+    stream: string,
+    group: string,
+    consumer: string,
+  ): Promise<[length: number, oldest: number, elsewhere: number]>;
+  offsetRaise(counter: string, settled: number): Promise<number>;
+}
+
+const CLAIM_COUNT = 200;
+
+export class RedisStreams implements StreamStore {
+  private readonly scripts: Redis & Scripts;
+
+  /** `blocking` is for reads that wait, and nothing else. */
+  constructor(
+    private readonly redis: Redis,
+    private readonly blocking: Redis,
+    private readonly consumer: string,
+  ) {
+    redis.defineCommand('streamTrim', { numberOfKeys: 1, lua: TRIM });
+    redis.defineCommand('offsetRaise', { numberOfKeys: 1, lua: RAISE });
+    this.scripts = redis as Redis & Scripts;
+  }
+
+  async ensureGroup({ topic, partition }: StreamId): Promise<void> {
+    try {
+      await this.redis.xgroup('CREATE', streamKey(topic, partition), GROUP, '0', 'MKSTREAM');
+    } catch (error) {
+      if (!String(error).includes('BUSYGROUP')) throw error;
+    }
+  }
+
+  async readNew(
+    streams: readonly StreamId[],
+    options: { count: number; blockMs: number },
+  ): Promise<readonly (readonly StreamEntry[])[]> {
+    const keys = streams.map(({ topic, partition }) => streamKey(topic, partition));
+    const reply = (await this.blocking.callBuffer(
+      'XREADGROUP',
+      'GROUP',
+      GROUP,
+      this.consumer,
+      'COUNT',
+      String(options.count),
+      'BLOCK',
+      String(options.blockMs),
+      'STREAMS',
+      ...keys,
+      ...keys.map(() => '>'),
+    )) as RawStream[] | null;
+    const found = new Map((reply ?? []).map(([key, raw]) => [key.toString(), raw]));
+    return keys.map((key) => (found.get(key) ?? []).map(entryOf));
+  }
+
+  async claim({ topic, partition }: StreamId, cursor: string | null): Promise<ClaimedPage> {
+    const [next, raw, deleted] = (await this.redis.callBuffer(
+      'XAUTOCLAIM',
+      streamKey(topic, partition),
+      GROUP,
+      this.consumer,
+      '0',
+      cursor ?? '0-0',
+      'COUNT',
+      String(CLAIM_COUNT),
+    )) as [Buffer, RawEntry[], Buffer[] | undefined];
+    return {
+      entries: raw.map(entryOf),
+      deleted: deleted?.length ?? 0,
+      cursor: next.toString() === '0-0' ? null : next.toString(),
+    };
+  }
+
+  async conclude(conclusions: readonly Conclusion[]): Promise<void> {
+    const pipeline = this.redis.pipeline();
+    for (const { stream, announced, acknowledge } of conclusions) {
+      const { topic, partition } = stream;
+      pipeline.set(settledKey(topic, partition), announced);
+      pipeline.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${announced}`);
+      if (acknowledge.length > 0) pipeline.xack(streamKey(topic, partition), GROUP, ...acknowledge);
+    }
+    const replies = await pipeline.exec();
+    for (const [error] of replies ?? []) if (error) throw error;
+  }
+
+  async announce({ topic, partition }: StreamId, offset: number): Promise<void> {
+    await this.redis.set(settledKey(topic, partition), offset);
+    await this.redis.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${offset}`);
+  }
+
+  async trim({ topic, partition }: StreamId): Promise<StreamFill> {
+    const [length, oldestMs, elsewhere] = await this.scripts.streamTrim(
+      streamKey(topic, partition),
+      GROUP,
+      this.consumer,
+    );
+    return { length, oldestMs, elsewhere };
+  }
+
+  async lastOffset({ topic, partition }: StreamId): Promise<number> {
+    return Number((await this.redis.get(offsetKey(topic, partition))) ?? 0);
+  }
+
+  async raiseOffset({ topic, partition }: StreamId, settled: number): Promise<number> {
+    return await this.scripts.offsetRaise(offsetKey(topic, partition), settled);
+  }
+}
+
+function entryOf([id, fields]: RawEntry): StreamEntry {
+  const named = new Map<string, Buffer>();
+  for (let index = 0; fields && index < fields.length; index += 2)
+    named.set(fields[index]!.toString(), fields[index + 1]!);
+  return {
+    id: id.toString(),
+    first: Number(named.get('o')?.toString() ?? NaN),
+    count: Number(named.get('n')?.toString() ?? NaN),
+    blob: named.get('b') ?? Buffer.alloc(0),
+  };
+}
