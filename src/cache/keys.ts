@@ -1,7 +1,9 @@
 // Keys in memory: SHA-256 of the key to what it may do, so that a request costs no query. A key in
-// use is asked about again in the background before it is too old to be trusted.
+// use is asked about again in the background before it is too old to be trusted. Keys that nobody
+// knows are remembered apart, so that a flood of them pushes out none that is known.
 // Invariant: while Postgres answers, a revoked key is refused at most 2 s after the revocation.
 import type { Clock } from '../io/clock.ts';
+import { Strangers } from './strangers.ts';
 
 export interface Key {
   id: string;
@@ -19,6 +21,11 @@ export type ResolveKeys = (hashes: readonly string[]) => Promise<ReadonlyMap<str
 /** Postgres does not answer, and nothing recent is known about the key. */
 export class KeysUnavailable extends Error {}
 
+/** Who sends the key; asked only for one that is not known. */
+export interface Sender {
+  readonly ip: string;
+}
+
 interface Entry {
   key: Key | null;
   checkedAt: number;
@@ -33,13 +40,16 @@ const LOOKUP_DEADLINE_MS = 800;
 /** A Postgres outage does not stop callers that were known when it began. */
 const OUTAGE_GRACE_MS = 10 * 60_000;
 const OUTAGE_PAUSE_MS = 1_000;
-const ENTRIES_MAX = 20_000;
+const KNOWN_MAX = 20_000;
+const UNKNOWN_MAX = 10_000;
 const WAITING_MAX = 5_000;
 
 const keyForm = /^tr_(live|test|pub)_[A-Za-z0-9_]{4,128}$/;
 
 export class Keys {
-  private readonly entries = new Map<string, Entry>();
+  private readonly known = new Map<string, Entry>();
+  private readonly unknown = new Map<string, Entry>();
+  private readonly strangers: Strangers;
   private waiting = new Map<string, Entry>();
   private batch: Promise<void> | null = null;
   private outageUntil = 0;
@@ -47,15 +57,18 @@ export class Keys {
   constructor(
     private readonly resolve: ResolveKeys,
     private readonly clock: Clock,
-  ) {}
+  ) {
+    this.strangers = new Strangers(clock);
+  }
 
-  /** At once when the key is known; null for one that is unknown or revoked. */
-  find(token: string): Key | null | Promise<Key | null> {
+  /** At once when the key is known; null for one that is unknown or revoked, or whose sender has
+   * had too many looked up (see `waitMs`). */
+  find(token: string, sender: Sender): Key | null | Promise<Key | null> {
     if (!keyForm.test(token)) return null;
     const hash = Bun.SHA256.hash(token, 'hex');
     const now = this.clock();
-    const entry = this.entries.get(hash);
-    if (!entry) return this.ask(hash, this.remember(hash));
+    const entry = this.known.get(hash) ?? this.unknown.get(hash);
+    if (!entry) return this.meet(hash, sender.ip);
     const age = now - entry.checkedAt;
     if (age < REFRESH_MS) return entry.key;
     if (this.outageUntil > now && entry.key && age < OUTAGE_GRACE_MS) return entry.key;
@@ -66,17 +79,40 @@ export class Keys {
     return entry.key;
   }
 
-  private remember(hash: string): Entry {
-    const entry: Entry = { key: null, checkedAt: -Infinity, refresh: null };
-    if (this.entries.size >= ENTRIES_MAX) this.forgetOldest();
-    this.entries.set(hash, entry);
-    return entry;
+  /** How long the sender must wait until a key that is not known is looked up; 0 for not at all. */
+  waitMs(sender: Sender): number {
+    return this.strangers.waitMs(sender.ip);
   }
 
-  /** Entries in use move to the end with each refresh, so the first is the least recently used. */
-  private forgetOldest(): void {
-    const [oldest] = this.entries.keys();
-    this.entries.delete(oldest!);
+  private meet(hash: string, ip: string): null | Promise<Key | null> {
+    if (this.strangers.waitMs(ip) > 0) return null;
+    this.strangers.take(ip);
+    const entry: Entry = { key: null, checkedAt: -Infinity, refresh: null };
+    this.unknown.set(hash, entry);
+    if (this.unknown.size > UNKNOWN_MAX) forgetOldest(this.unknown);
+    return this.introduce(hash, entry, ip);
+  }
+
+  private async introduce(hash: string, entry: Entry, ip: string): Promise<Key | null> {
+    let isStranger = false;
+    try {
+      const key = await this.ask(hash, entry);
+      isStranger = key === null;
+      return key;
+    } finally {
+      if (!isStranger) this.strangers.giveBack(ip);
+    }
+  }
+
+  /** To the end of where it belongs: the first of each is the least recently used. */
+  private file(hash: string, entry: Entry): void {
+    this.known.delete(hash);
+    const wasUnknown = this.unknown.delete(hash);
+    const entries = entry.key ? this.known : this.unknown;
+    // One that was pushed out meanwhile stays out, unless it is a key of ours.
+    if (!entry.key && !wasUnknown && entries.size >= UNKNOWN_MAX) return;
+    entries.set(hash, entry);
+    if (this.known.size > KNOWN_MAX) forgetOldest(this.known);
   }
 
   private async ask(hash: string, entry: Entry): Promise<Key | null> {
@@ -111,16 +147,21 @@ export class Keys {
       for (const [hash, entry] of asked) {
         entry.key = found.get(hash) ?? null;
         entry.checkedAt = askedAt;
-        if (this.entries.delete(hash)) this.entries.set(hash, entry);
+        this.file(hash, entry);
       }
     } catch (error) {
       this.outageUntil = this.clock() + OUTAGE_PAUSE_MS;
-      for (const [hash, entry] of asked) if (!entry.key) this.entries.delete(hash);
+      for (const [hash, entry] of asked) if (!entry.key) this.unknown.delete(hash);
       throw new KeysUnavailable(error instanceof Error ? error.message : 'lookup failed');
     } finally {
       this.batch = null;
     }
   }
+}
+
+function forgetOldest(entries: Map<string, Entry>): void {
+  const [oldest] = entries.keys();
+  entries.delete(oldest!);
 }
 
 async function beforeDeadline<T>(work: Promise<T>): Promise<T> {

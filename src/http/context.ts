@@ -1,7 +1,8 @@
 // One request as its handler sees it. What few handlers ask for is worked out when they ask.
 // Invariant: `tenant` and `key` are those of a key that was found; before that they are nobody's.
 import type { Key } from '../cache/keys.ts';
-import type { Limiter, Plan, Standing } from './limits.ts';
+import { networkOf } from './address.ts';
+import type { Cost, Limiter, Plan, Standing } from './limits.ts';
 import type { PolicyName } from './policies.ts';
 import type { Problem } from './problem.ts';
 import { addressOf, requestIdOf, traceparentOf } from './request.ts';
@@ -53,26 +54,27 @@ export class RequestContext implements Context {
     return traceparentOf(this.headers);
   }
 
+  /** The network that limits by address count; one that a proxy garbled counts as the proxy's. */
   get ip(): string {
     const { request, incoming, parts } = this;
     const address = incoming.server?.requestIP(request)?.address ?? '';
-    return addressOf(this.headers, address, parts.trustedProxyHops);
+    const named = addressOf(this.headers, address, parts.trustedProxyHops);
+    return networkOf(named) ?? networkOf(address) ?? '';
   }
 
   get signal(): AbortSignal {
     return this.request.signal;
   }
 
-  async spend(policy: PolicyName, points = 1): Promise<void> {
-    const { limiter } = this.parts;
-    const plan = limiter.plan(policy, this.key);
-    const refusal =
-      (await this.take(plan, plan.early, undefined, points)) ??
-      (await this.take(plan, plan.late, undefined, points));
-    if (refusal) throw refusal;
+  async spend(policy: PolicyName, points = 1, among = points): Promise<void> {
+    const plan = this.parts.limiter.plan(policy, this.key);
+    for (const buckets of [plan.early, plan.late]) {
+      const refusal = await this.take(plan, buckets, undefined, { points, among });
+      if (refusal) throw refusal;
+    }
   }
 
-  take(plan: Plan, buckets: Plan['early'], user?: string, points = 1): Promise<Problem | null> {
+  take(plan: Plan, buckets: Plan['early'], user?: string, cost?: Cost): Promise<Problem | null> {
     const tenant = String(this.tenant);
     const identities = {
       ip: `${tenant}:${this.ip}`,
@@ -81,6 +83,6 @@ export class RequestContext implements Context {
       tenant,
     };
     this.standing ??= { policy: [], limit: [] };
-    return this.parts.limiter.take(plan, buckets, identities, this.standing, points);
+    return this.parts.limiter.take(plan, buckets, identities, this.standing, cost);
   }
 }

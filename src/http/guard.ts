@@ -91,7 +91,7 @@ export class Guard {
     try {
       let plan: Plan | null = null;
       if (route.scope !== null) {
-        const found = this.parts.keys.find(bearerOf(context.headers));
+        const found = this.parts.keys.find(bearerOf(context.headers), context);
         const refusal = this.admit(found instanceof Promise ? await found : found, context);
         if (refusal) return this.answer(context, refusal);
         plan = this.planFor(context.key);
@@ -144,10 +144,7 @@ export class Guard {
   }
 
   private admit(key: Key | null, context: RequestContext): Problem | null {
-    if (!key)
-      return problem(401, 'unauthenticated', 'Send Authorization: Bearer with a valid key.', {
-        headers: { 'WWW-Authenticate': 'Bearer' },
-      });
+    if (!key) return this.strangerRefusal(context);
     context.key = key;
     context.tenant = key.tenant;
     const { scopes } = this;
@@ -156,6 +153,17 @@ export class Guard {
     for (let index = 0; index < scopes.length; index++)
       if (key.scopes.has(scopes[index]!)) return null;
     return problem(403, 'scope_missing', `The key needs the scope ${scopes.join(' or ')}.`);
+  }
+
+  private strangerRefusal(context: RequestContext): Problem {
+    const waitMs = this.parts.keys.waitMs(context);
+    if (waitMs > 0)
+      return problem(429, 'rate_limited', 'Too many unknown keys were sent from this address.', {
+        headers: { 'Retry-After': String(Math.ceil(waitMs / 1_000)) },
+      });
+    return problem(401, 'unauthenticated', 'Send Authorization: Bearer with a valid key.', {
+      headers: { 'WWW-Authenticate': 'Bearer' },
+    });
   }
 
   /** Publishable keys live in browsers: everything they may do has one policy, by IP. */
@@ -242,7 +250,7 @@ async function beforeDeadline(outcome: Promise<Outcome>): Promise<Outcome> {
 function bearerOf(headers: Headers): string {
   const given = headers.get('authorization');
   if (given === null) return '';
-  if (given.startsWith('Bearer ')) return given.slice(7);
+  if (given.startsWith('Bearer tr_')) return given.slice(7);
   return /^bearer +/i.test(given) ? given.replace(/^bearer +/i, '') : '';
 }
 

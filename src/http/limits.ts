@@ -10,24 +10,41 @@ import { type Problem, problem, unavailable } from './problem.ts';
 
 /**
  * GCRA: a bucket is one number, the time in microseconds at which it will be full again.
- * Takes: bucket; points wanted, -, quota, window in s. Gives: points gone from the bucket (more
- * than the quota: refused), and ms until it is full again or, when refused, until there will be
- * as many as were wanted.
+ * Takes: bucket; points wanted, how many must be there (see Cost), quota, window in s. Gives:
+ * points gone from the bucket (more than the quota: refused), and ms until it is full again or,
+ * when refused, until there will be as many as must be there. Who wants more than the bucket ever
+ * holds empties it and is refused.
  * Safe to repeat: no, each run takes points; a lost reply errs on the side of the limit.
  */
 const TAKE = `
 local points, quota = tonumber(ARGV[1]), tonumber(ARGV[3])
+local among = math.min(tonumber(ARGV[2]), quota)
 local window = tonumber(ARGV[4]) * 1000000
 local interval = math.ceil(window / quota)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
-local after = full + points * interval
-local excess = after - now - quota * interval
+local excess = full + among * interval - now - quota * interval
 if excess > 0 then return {quota + 1, math.ceil(excess / 1000)} end
-redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
+local after = math.min(full + points * interval, now + quota * interval)
+if after > now then
+  redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000))
+end
+if points > quota then return {quota + 1, math.ceil((after - now) / 1000)} end
 return {math.ceil((after - now) / interval), math.ceil((after - now) / 1000)}
 `;
+
+/**
+ * What a request takes. `points` may tell a secret, such as how many of its codes exist: then
+ * `among` is the most that it could have been. A bucket that holds less refuses, whatever `points`
+ * is, so that a refusal tells nothing and no refusal is free of charge for having guessed wrong.
+ */
+export interface Cost {
+  points: number;
+  among: number;
+}
+
+const ONE: Cost = { points: 1, among: 1 };
 
 interface Bucket {
   name: string;
@@ -75,12 +92,12 @@ export class Limiter {
     buckets: readonly Bucket[],
     identities: Identities,
     standing: Standing,
-    points = 1,
+    cost = ONE,
   ): Promise<Problem | null> {
     for (const bucket of buckets) {
       const identity = identities[bucket.subject];
       if (identity === undefined) continue;
-      const refusal = await this.takeOne(plan, bucket, identity, standing, points);
+      const refusal = await this.takeOne(plan, bucket, identity, standing, cost);
       if (refusal) return refusal;
     }
     return null;
@@ -91,10 +108,12 @@ export class Limiter {
     bucket: Bucket,
     identity: string,
     standing: Standing,
-    points: number,
+    { points, among }: Cost,
   ): Promise<Problem | null> {
     try {
-      note(standing, bucket, await bucket.limiter.consume(identity, points));
+      // The library passes its `duration` on, which our script has no other use for.
+      const taken = bucket.limiter.consume(identity, points, { customDuration: among });
+      note(standing, bucket, await taken);
       return null;
     } catch (refused) {
       if (refused instanceof RateLimiterRes) {
@@ -147,8 +166,10 @@ export function limitHeaders(standing: Standing, headers: Record<string, string>
 }
 
 function note(standing: Standing, bucket: Bucket, result: RateLimiterRes): void {
-  standing.policy.push(bucket.policyItem);
-  standing.limit.push(`"${bucket.name}";r=${result.remainingPoints};t=${seconds(result)}`);
+  const held = standing.policy.indexOf(bucket.policyItem);
+  const at = held < 0 ? standing.policy.length : held;
+  standing.policy[at] = bucket.policyItem;
+  standing.limit[at] = `"${bucket.name}";r=${result.remainingPoints};t=${seconds(result)}`;
 }
 
 function rateLimited(bucket: Bucket, result: RateLimiterRes): Problem {

@@ -34,8 +34,9 @@ export interface Context<Body = unknown, Params = unknown, Query = unknown> {
   /** Aborted when the client goes away. */
   signal: AbortSignal;
   headers: Headers;
-  /** Takes from a further limit, e.g. unknown codes; throws a 429 problem when it is used up. */
-  spend(policy: PolicyName, points?: number): Promise<void>;
+  /** Takes from a further limit, e.g. unknown codes; throws a 429 problem when it is used up. With
+   * `among`, whether it does so does not depend on `points`: see Cost in limits.ts. */
+  spend(policy: PolicyName, points?: number, among?: number): Promise<void>;
 }
 
 export type AnswerHeaders = Readonly<Record<string, string>>;

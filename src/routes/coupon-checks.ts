@@ -11,10 +11,17 @@ import {
   CheckRequest,
   type Refused,
 } from '../../schemas/coupons.ts';
-import { UNUSED, checkUsage, publicReason, refusalOf } from '../cache/coupon-check.ts';
+import {
+  UNUSED,
+  type Verdict,
+  checkUsage,
+  publicReason,
+  refusalOf,
+} from '../cache/coupon-check.ts';
 import { type QuotedCode, quote } from '../cache/coupon-quote.ts';
 import type { CompiledTerms } from '../cache/coupon-terms.ts';
 import type { Coupons } from '../cache/coupons.ts';
+import { ToldCodes } from '../cache/told-codes.ts';
 import { type Context, type Route, defineRoute, json } from '../http/route.ts';
 import { codesOf } from './coupon-codes.ts';
 
@@ -28,6 +35,7 @@ const READ_WAIT_MS = 250;
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 
 export function couponCheckRoutes(coupons: Coupons): Route[] {
+  const desk: PublicDesk = { coupons, told: new ToldCodes() };
   const validate = defineRoute({
     ...checks,
     name: 'validateCoupon',
@@ -45,7 +53,10 @@ export function couponCheckRoutes(coupons: Coupons): Route[] {
       { name: 'stack', status: 200, body: { codes: ['SPRING', 'NOBODY'], order } },
     ],
     handler(context) {
-      const answer = answerTo(coupons, context, context.body);
+      const { key, body } = context;
+      if (key.publishable)
+        return publicAnswers(desk, context, [body]).then(([given]) => json(200, given));
+      const answer = answerTo(coupons, context, body);
       if (answer instanceof Promise) return answer.then((given) => json(200, given));
       return json(200, answer);
     },
@@ -64,7 +75,9 @@ export function couponCheckRoutes(coupons: Coupons): Route[] {
     async handler(context) {
       const { checks } = context.body;
       checks.forEach((check, index) => codesOf(check, `/checks/${index}`));
-      const results = await Promise.all(checks.map(async (one) => answerTo(coupons, context, one)));
+      const results = context.key.publishable
+        ? await publicAnswers(desk, context, checks)
+        : await Promise.all(checks.map(async (one) => answerTo(coupons, context, one)));
       return json(200, { results });
     },
   });
@@ -72,35 +85,85 @@ export function couponCheckRoutes(coupons: Coupons): Route[] {
   return [validate, batch];
 }
 
-/** At once, unless usage must be read or a guess be paid for. */
+/** At once, unless usage must be read. */
 function answerTo(
   coupons: Coupons,
   context: Context,
   request: Request,
 ): CheckAnswer | Promise<CheckAnswer> {
-  const codes = codesOf(request);
-  const missing: string[] = [];
-  const quotes = quoteNow(coupons, context.tenant, codes, request, missing);
-  if (missing.length > 0) return answerAfterReading(coupons, context, request, missing);
+  const quotes = quotesOf(coupons, context.tenant, request);
+  if (quotes instanceof Promise)
+    return quotes.then((found) => finish(coupons, context, request, found));
   return finish(coupons, context, request, quotes);
 }
 
-/** Redis away: the answer is given by what is known, and its `as_of` stands still. */
-async function answerAfterReading(
-  coupons: Coupons,
+/** How a publishable key is answered, and what the process remembers for it. */
+interface PublicDesk {
+  coupons: Coupons;
+  told: ToldCodes;
+}
+
+/**
+ * To a page in a browser, which may be guessing. Each code counts as a check, and each that there
+ * is nothing to tell of as a guess; both are paid for before anything is told. With too few guesses
+ * left for all that is asked, the request is refused whichever of the codes exist: else the refusal
+ * would be the answer. A check that was refused is not counted among the checks.
+ */
+async function publicAnswers(
+  { coupons, told }: PublicDesk,
   context: Context,
+  requests: readonly Request[],
+): Promise<CheckAnswer[]> {
+  const { tenant, ip } = context;
+  let asked = 0;
+  for (const request of requests) asked += codesOf(request).length;
+  // The guard has taken one.
+  if (asked > 1) await context.spend('public_checks', asked - 1);
+  const quoted = await Promise.all(
+    requests.map(async (request) => quotesOf(coupons, tenant, request)),
+  );
+  const quotes = quoted.flat();
+  const isNews = ({ code, verdict }: QuotedCode): boolean =>
+    isUntold(verdict) || !told.has(tenant, ip, code);
+  const guesses = quotes.filter(isNews).length;
+  const wrong = quotes.filter(({ verdict }) => isUntold(verdict)).length;
+  if (guesses > 0) await context.spend('public_unknown_codes', wrong, guesses);
+  for (const { code, verdict } of quotes) if (!isUntold(verdict)) told.add(tenant, ip, code);
+  return requests.map((request, index) => finish(coupons, context, request, quoted[index]!));
+}
+
+/** A code that is switched off, or not on yet, is nothing that a stranger is told of. */
+function isUntold(verdict: Verdict): boolean {
+  const reason = refusalOf(verdict);
+  return reason !== null && publicReason(reason) === 'not_found';
+}
+
+/** At once, unless usage must be read. */
+function quotesOf(
+  coupons: Coupons,
+  tenant: number,
+  request: Request,
+): QuotedCode[] | Promise<QuotedCode[]> {
+  const codes = codesOf(request);
+  const missing: string[] = [];
+  const quotes = quoteNow(coupons, tenant, codes, request, missing);
+  return missing.length > 0 ? quotesAfterReading(coupons, tenant, request, missing) : quotes;
+}
+
+/** Redis away: the answer is given by what is known, and its `as_of` stands still. */
+async function quotesAfterReading(
+  coupons: Coupons,
+  tenant: number,
   request: Request,
   missing: readonly string[],
-): Promise<CheckAnswer> {
-  const { tenant } = context;
+): Promise<QuotedCode[]> {
   const { customer_id: customer } = request;
   const reads = missing.flatMap((code) => [
     coupons.usage.load(tenant, code, null),
     ...(customer === undefined ? [] : [coupons.usage.load(tenant, code, customer)]),
   ]);
   await Promise.race([Promise.all(reads).catch(() => {}), Bun.sleep(READ_WAIT_MS)]);
-  const quotes = quoteNow(coupons, tenant, codesOf(request), request, []);
-  return finish(coupons, context, request, quotes);
+  return quoteNow(coupons, tenant, codesOf(request), request, []);
 }
 
 /** Codes whose usage is not here are added to `missing`, and taken as unused. */
@@ -127,15 +190,10 @@ function finish(
   context: Context,
   request: Request,
   quotes: readonly QuotedCode[],
-): CheckAnswer | Promise<CheckAnswer> {
-  let unknown = 0;
-  for (const { code, terms, verdict } of quotes) {
+): CheckAnswer {
+  for (const { code, terms, verdict } of quotes)
     coupons.recorder.record(context.tenant, terms ? code : null, verdict);
-    if (!terms) unknown++;
-  }
-  const answer = answerOf(coupons, context, request, quotes);
-  if (unknown === 0 || !context.key.publishable) return answer;
-  return context.spend('public_unknown_codes', unknown).then(() => answer);
+  return answerOf(coupons, context, request, quotes);
 }
 
 function answerOf(

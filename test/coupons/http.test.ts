@@ -145,6 +145,8 @@ describe('a check', () => {
 });
 
 test('a browser that guesses codes is stopped, and one that uses known codes is not', async () => {
+  const known = () => check({ code: 'TENTH', order: order(100) }, publishable);
+  expect((await known()).status).toBe(200);
   const guesser = { 'X-Forwarded-For': '203.0.113.7' };
   const statuses: number[] = [];
   for (let n = 0; n < 24; n++) {
@@ -155,7 +157,10 @@ test('a browser that guesses codes is stopped, and one that uses known codes is 
   // Some of the twenty went to the checks above; the rest are 429 from then on.
   expect(statuses.indexOf(429)).toBeGreaterThan(10);
   expect(statuses.slice(statuses.indexOf(429)).every((status) => status === 429)).toBe(true);
-  expect((await check({ code: 'TENTH', order: order(100) }, publishable)).status).toBe(200);
+  expect((await known()).status).toBe(200);
+  // Another code that exists is refused too: else the refusal would tell which do.
+  await put('UNTOLD', { kind: 'percent', percent_bp: 100 });
+  expect((await check({ code: 'UNTOLD', order: order(1) }, publishable)).status).toBe(429);
 });
 
 describe('a redemption', () => {
