@@ -156,6 +156,12 @@ const settings = {
     'proxies in front whose X-Forwarded-For is believed, 0 takes the address of the socket',
     [0, 10],
   ),
+  drainGraceMs: integer(
+    'DRAIN_GRACE_MS',
+    500,
+    'milliseconds an ingress told to stop still takes connections, so that callers can move away',
+    [0, 60_000],
+  ),
   drainMs: integer('DRAIN_MS', 10_000, 'milliseconds a process may take to end its work', times),
 } satisfies Record<string, Setting<unknown>>;
 

@@ -68,7 +68,7 @@ export async function runIngress(config: Config): Promise<void> {
   log.info({ url: ingress.url }, 'listening');
   const signal = await stopping;
   log.info({ signal }, 'stopping');
-  endWithin(config.drainMs + LAST_STEPS_MS);
+  endWithin(config.drainGraceMs + config.drainMs + LAST_STEPS_MS);
   await ingress.stop();
 }
 
@@ -163,11 +163,17 @@ async function serve(
   const published = publishMetrics(metrics, parts.metricsDir, name);
 
   async function stop(): Promise<void> {
+    // From here on /readyz says no and each answer asks its caller to connect anew, which then
+    // reaches another process of the port. Those who send nothing are cut off when it closes.
     admission.drain();
+    await Bun.sleep(config.drainGraceMs);
     const deadline = setTimeout(() => void server.stop(true), config.drainMs);
+    // Who waits for the ledger is answered before that, as when the time that was asked for is up.
+    const patience = setTimeout(() => parts.settlement.release(), config.drainMs / 2);
     // Stops accepting; requests in flight are answered, then their connections end.
     await Promise.race([server.stop(), admission.whenIdle().then(() => Bun.sleep(50))]);
     await server.stop(true);
+    clearTimeout(patience);
     await parts.coupons.close();
     await parts.appender.drain();
     clearTimeout(deadline);

@@ -9,6 +9,7 @@ import { addLoad } from './load.ts';
 import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
 import { addReplay } from './replay.ts';
+import { addRestart } from './restart.ts';
 import { addUp } from './up.ts';
 import { addVerify } from './verify.ts';
 
@@ -24,6 +25,7 @@ export const verbs: readonly AddVerb[] = [
   addVerify,
   addDlq,
   addReplay,
+  addRestart,
   addDoctor,
   addBench,
   addLoad,

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { endWithin, stopSignal } from '../io/lifecycle.ts';
 import { findFreePort } from '../supervisor/ports.ts';
+import { restartOnSignal } from '../supervisor/restart.ts';
 import { Supervisor, type Started } from '../supervisor/supervisor.ts';
 import { takeTour } from '../supervisor/tour.ts';
 
@@ -37,7 +38,8 @@ async function up(options: UpOptions): Promise<void> {
     TALLYRACE_HOME: options.home ?? TALLYRACE_HOME,
   });
   const config = { ...given, port: given.port || (await findFreePort()) };
-  const supervisor = new Supervisor(config, (line) => console.log(`· ${line}`));
+  const say = (line: string): void => console.log(`· ${line}`);
+  const supervisor = new Supervisor(config, say);
   let stopped = false;
   const stop = stopSignal().then(() => {
     stopped = true;
@@ -47,6 +49,7 @@ async function up(options: UpOptions): Promise<void> {
   });
   try {
     const started = await supervisor.start();
+    restartOnSignal(started.home, () => supervisor.restart(), say);
     if (!stopped) await present(started);
   } catch (error) {
     // Stopped in the middle of the start: what failed then failed because of that.

@@ -83,7 +83,9 @@ export class Guard {
     const requestId = requestIdOf(headers);
     await this.parts.admission.hold(headers);
     this.meter.refuse(refusal.status, { requestId });
-    return this.shareable(responseOf(refusal, requestId), headers);
+    const response = this.shareable(responseOf(refusal, requestId), headers);
+    if (this.parts.admission.draining) response.headers.set('Connection', 'close');
+    return response;
   }
 
   private async run(context: RequestContext): Promise<void> {
@@ -220,6 +222,7 @@ export class Guard {
     if (context.isAnswered) return;
     const { requestId, standing, headers } = context;
     const response = this.shareable(responseOf(outcome, requestId, standing), headers);
+    if (this.parts.admission.draining) response.headers.set('Connection', 'close');
     context.isAnswered = true;
     this.meter.record(response.status, performance.now() - context.startedAt, context);
     this.parts.admission.leave();

@@ -8,6 +8,8 @@ import type { FamilySnapshot, Metrics, SeriesSnapshot } from './metrics.ts';
 
 export interface ProcessSnapshot {
   process: string;
+  /** Tells a process from the one of its name that it replaces. */
+  pid?: number;
   /** ms since the epoch. */
   at: number;
   families: FamilySnapshot[];
@@ -40,31 +42,46 @@ export function watchProcess(metrics: Metrics): void {
   });
 }
 
-/** Writes this process's snapshot to `<dir>/<process>.metrics.json` every second, whole or not. */
+/**
+ * Writes this process's snapshot to `<dir>/<name>.metrics.json`, now and every second, whole or
+ * not. A process publishes from the moment that it does its work.
+ */
 export function publishMetrics(
   metrics: Metrics,
   dir: string,
-  process: string,
+  name: string,
 ): { stop(): Promise<void> } {
-  const file = join(dir, process + SUFFIX);
+  const file = snapshotFile(dir, name);
+  const { pid } = process;
+  // Of its own, so that the one of this name that it replaces does not write into it.
+  const aside = `${file}.${pid}`;
   let writing = Promise.resolve();
   const publish = async (): Promise<void> => {
-    const snapshot: ProcessSnapshot = { process, at: Date.now(), families: metrics.snapshot() };
-    await Bun.write(`${file}.new`, JSON.stringify(snapshot));
-    await rename(`${file}.new`, file);
+    const families = metrics.snapshot();
+    const snapshot: ProcessSnapshot = { process: name, pid, at: Date.now(), families };
+    await Bun.write(aside, JSON.stringify(snapshot));
+    await rename(aside, file);
   };
-  const timer = setInterval(() => {
-    // A full disk costs metrics, nothing else.
-    writing = writing.then(publish).catch(() => {});
-  }, PUBLISH_EVERY_MS);
+  // A full disk costs metrics, nothing else.
+  const write = (): void => void (writing = writing.then(publish).catch(() => {}));
+  write();
+  const timer = setInterval(write, PUBLISH_EVERY_MS);
   timer.unref();
   return {
     async stop() {
       clearInterval(timer);
       await writing;
-      await rm(file, { force: true });
+      // Not the file of one that has taken over the name.
+      const left = (await Bun.file(file)
+        .json()
+        .catch(() => null)) as ProcessSnapshot | null;
+      if (left?.pid === pid) await rm(file, { force: true });
     },
   };
+}
+
+export function snapshotFile(dir: string, name: string): string {
+  return join(dir, name + SUFFIX);
 }
 
 /** Snapshots of the other processes of this node. */

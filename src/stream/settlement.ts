@@ -23,6 +23,7 @@ export class Settlement {
   private readonly settled = new Map<string, number>();
   private readonly waiters = new Map<string, Set<Waiter>>();
   private callOff: () => void = () => {};
+  private released = false;
 
   /** `subscriber` is used for nothing else; `redis` is any client for commands. */
   constructor(
@@ -48,6 +49,7 @@ export class Settlement {
   waitSettled(position: Position, timeoutMs: number): Promise<boolean> {
     const name = streamName(position.topic, position.partition);
     if ((this.settled.get(name) ?? 0) >= position.offset) return Promise.resolve(true);
+    if (this.released) return Promise.resolve(false);
     return new Promise((resolve) => {
       const waiter: Waiter = {
         offset: position.offset,
@@ -80,11 +82,17 @@ export class Settlement {
     });
   }
 
-  stop(): void {
-    this.callOff();
+  /** Whoever waits, or would wait from now on, hears at once that the time is up. */
+  release(): void {
+    this.released = true;
     for (const waiting of this.waiters.values())
       for (const waiter of waiting) waiter.resolve(false);
     this.waiters.clear();
+  }
+
+  stop(): void {
+    this.callOff();
+    this.release();
     this.subscriber.disconnect();
   }
 

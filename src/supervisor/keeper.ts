@@ -1,10 +1,19 @@
-// Keeps one process running: starts it, writes its pid file, starts it again when it dies.
-// Invariant: at most one instance at a time, and none after stop() has resolved.
+// Keeps one process running: starts it, writes its pid file, starts it again when it dies, and
+// replaces it when asked.
+// Invariant: none runs after stop() has resolved, and at most one at a time, but for a replacement
+// that its plan lets overlap.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startOf } from './identity.ts';
 import type { Home } from './home.ts';
-import { prepareLog, spawnLogged, untilServing, type Launch, type Running } from './launch.ts';
+import {
+  Unavailable,
+  prepareLog,
+  spawnLogged,
+  untilServing,
+  type Launch,
+  type Running,
+} from './launch.ts';
 
 /** The first death is answered at once; who keeps dying waits longer and longer. */
 export const RESTART_DELAYS_MS: readonly number[] = [0, 250, 500, 1_000, 2_000, 5_000];
@@ -17,6 +26,8 @@ export function restartDelayMs(deathsInARow: number): number {
 
 export class Keeper {
   private running: Running | null = null;
+  /** A replacement that does not serve yet. */
+  private next: Running | null = null;
   private deathsInARow = 0;
   private stopping = false;
   private wake: (() => void) | null = null;
@@ -45,26 +56,66 @@ export class Keeper {
     this.loop = this.watch(running);
   }
 
+  /**
+   * Puts a new process in the place of the running one, which ends in order. Rejects when the new
+   * one does not serve: the old one then goes on, or, where both cannot be at once, it is tried
+   * again and again.
+   */
+  async replace(): Promise<void> {
+    if (this.stopping) throw new Unavailable(`${this.name} is being stopped`);
+    if (this.plan.overlaps) await this.replaceBeside();
+    else await this.replaceAfter();
+  }
+
   async stop(): Promise<void> {
     this.stopping = true;
     this.wake?.();
-    await this.running?.stop();
+    await Promise.all([this.next?.stop(), this.running?.stop()]);
     await this.loop;
     this.forget();
   }
 
+  private async replaceBeside(): Promise<void> {
+    const offset = prepareLog(this.logFile);
+    const next = spawnLogged(this.plan, this.logFile);
+    this.next = next;
+    try {
+      await untilServing(this.plan, next, this.logFile, offset);
+    } finally {
+      this.next = null;
+    }
+    if (this.stopping) return next.stop();
+    const old = this.running;
+    this.adopt(next);
+    this.loop = this.watch(next);
+    await old?.stop();
+  }
+
+  private async replaceAfter(): Promise<void> {
+    const old = this.running;
+    // Its end is no death: nobody watches it from here on.
+    this.running = null;
+    await old?.stop();
+    if (this.stopping) return;
+    const offset = prepareLog(this.logFile);
+    const next = this.spawn();
+    this.loop = this.watch(next);
+    await untilServing(this.plan, next, this.logFile, offset);
+  }
+
+  /** Until it ends for good, or another has its place. */
   private async watch(first: Running): Promise<void> {
     let running = first;
     for (;;) {
       const startedAt = Date.now();
       const how = await running.exited;
-      if (this.stopping) return;
+      if (this.stopping || this.running !== running) return;
       if (Date.now() - startedAt > RECOVERED_AFTER_MS) this.deathsInARow = 0;
       const delayMs = restartDelayMs(++this.deathsInARow);
       const when = delayMs === 0 ? 'at once' : `in ${delayMs / 1_000} s`;
       this.say(`${this.name} ended (${how}); starting it again ${when}`);
       await this.pause(delayMs);
-      if (this.stopping) return;
+      if (this.stopping || this.running !== running) return;
       prepareLog(this.logFile);
       running = this.spawn();
     }
@@ -82,9 +133,13 @@ export class Keeper {
 
   private spawn(): Running {
     this.plan.before?.();
-    this.running = spawnLogged(this.plan, this.logFile);
-    remember(this.home, this.name, this.running.pid);
-    return this.running;
+    return this.adopt(spawnLogged(this.plan, this.logFile));
+  }
+
+  private adopt(running: Running): Running {
+    this.running = running;
+    remember(this.home, this.name, running.pid);
+    return running;
   }
 
   private forget(): void {

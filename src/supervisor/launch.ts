@@ -19,8 +19,10 @@ export interface Launch {
   /** Runs before each start: removes what a killed predecessor left. */
   before?(): void;
   /** One attempt to use it: resolves when it serves, rejects while it does not. */
-  probe(): Promise<void>;
+  probe(pid: number): Promise<void>;
   readyWithinMs: number;
+  /** Its successor may start before it ends: nothing of it is for one process only. */
+  overlaps?: boolean;
   /** Turns what it printed into what the reader should do; null when it has no idea. */
   explain(output: string): string | null;
 }
@@ -65,7 +67,7 @@ export async function untilServing(
   const deadline = Date.now() + plan.readyWithinMs;
   for (;;) {
     // Whichever comes first: a probe may hang on a stranger who has the port.
-    const reason = await Promise.race([attempt(plan), running.exited]);
+    const reason = await Promise.race([attempt(plan, running.pid), running.exited]);
     if (ended !== null) break;
     if (reason === null) return;
     if (Date.now() > deadline) {
@@ -79,8 +81,8 @@ export async function untilServing(
 }
 
 /** Null when it serves, else why not. */
-function attempt(plan: Launch): Promise<string | null> {
-  return plan.probe().then(
+function attempt(plan: Launch, pid: number): Promise<string | null> {
+  return plan.probe(pid).then(
     () => null,
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   );

@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Launch } from './launch.ts';
-import { connectPostgres } from '../io/postgres.ts';
+import { type ProcessSnapshot, snapshotFile } from '../io/metrics-text.ts';
+import { homeAt } from './home.ts';
 
 const main = resolve(import.meta.dir, '../main.ts');
 const READY_WITHIN_MS = 60_000;
@@ -21,10 +22,13 @@ export function processNames(verb: 'ingress' | 'worker', count: number): string[
 }
 
 export function ingressPlan(name: string, config: Config, urls: Urls): Launch {
+  const plan = processPlan(name, 'ingress', config, urls);
   return {
-    ...processPlan(name, 'ingress', config, urls),
-    // Any ingress of the port may answer; that this one does not is seen by its end.
-    probe: async () => {
+    ...plan,
+    overlaps: true,
+    // Any ingress of the port may answer, so that this one works is asked first.
+    probe: async (pid) => {
+      await plan.probe(pid);
       const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
       const response = await fetch(`${localUrl(config)}/readyz`, { signal });
       if (!response.ok) throw new Error(`/readyz answers ${response.status}`);
@@ -32,11 +36,9 @@ export function ingressPlan(name: string, config: Config, urls: Urls): Launch {
   };
 }
 
+/** A worker of a name fences the one before it: never two at once. */
 export function workerPlan(name: string, config: Config, urls: Urls): Launch {
-  return {
-    ...processPlan(name, 'worker', config, urls),
-    probe: () => workerIsLive(name, urls.databaseUrl),
-  };
+  return processPlan(name, 'worker', config, urls);
 }
 
 /** Where this machine reaches the ingress, whatever address it listens on. */
@@ -45,12 +47,7 @@ export function localUrl({ host, port }: Config): string {
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-function processPlan(
-  name: string,
-  verb: 'ingress' | 'worker',
-  config: Config,
-  urls: Urls,
-): Omit<Launch, 'probe'> {
+function processPlan(name: string, verb: 'ingress' | 'worker', config: Config, urls: Urls): Launch {
   return {
     name,
     command: [process.execPath, main, verb],
@@ -64,18 +61,16 @@ function processPlan(
       PROCESS_NAME: name,
     },
     stopSignal: 'SIGTERM',
-    stopWithinMs: config.drainMs + STOP_MARGIN_MS,
+    stopWithinMs: config.drainGraceMs + config.drainMs + STOP_MARGIN_MS,
     readyWithinMs: READY_WITHIN_MS,
+    probe: (pid) => works(pid, name, config),
     explain: () => null,
   };
 }
 
-async function workerIsLive(name: string, databaseUrl: string): Promise<void> {
-  const sql = connectPostgres(databaseUrl, { max: 1, name: 'supervisor', asOwner: true });
-  try {
-    const live = await sql`select 1 from workers where worker = ${name} and lease_until > now()`;
-    if (live.length === 0) throw new Error('has no lease yet');
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+/** Its first metrics say that it listens, or reads its streams. */
+async function works(pid: number, name: string, config: Config): Promise<void> {
+  const snapshot = Bun.file(snapshotFile(homeAt(config.home).run, name));
+  const { pid: working } = (await snapshot.json()) as ProcessSnapshot;
+  if (working !== pid) throw new Error('does not work yet');
 }

@@ -44,6 +44,18 @@ export class Supervisor {
     }
   }
 
+  /**
+   * Replaces workers, then ingresses, one at a time: each must serve before the next one's turn.
+   * Rejects at the first that does not; those after it go on as they are. Redis and Postgres stay.
+   */
+  async restart(): Promise<void> {
+    for (const keeper of [...this.workers, ...this.ingresses]) {
+      if (this.stopping) throw new Unavailable('stopped while restarting');
+      this.say(`replacing ${keeper.name}`);
+      await keeper.replace();
+    }
+  }
+
   /** Ends everything, once; more calls wait for the same end. */
   stop(): Promise<void> {
     this.stopping ??= this.stopAll();

@@ -57,6 +57,17 @@ export class Supervised {
     return this.exited;
   }
 
+  /** Another command on the same home. */
+  async run(...args: string[]): Promise<{ exitCode: number; output: string }> {
+    const child = Bun.spawn([process.execPath, join(root, 'src/main.ts'), ...args], {
+      env: { ...process.env, TALLYRACE_HOME: this.home },
+      stdout: 'pipe',
+      stderr: 'pipe',
+    });
+    const printed = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
+    return { output: (await Promise.all(printed)).join(''), exitCode: await child.exited };
+  }
+
   pid(name: string): number | null {
     const file = join(this.home, 'run', `${name}.pid`);
     return existsSync(file) ? Number(readFileSync(file, 'utf8')) : null;
