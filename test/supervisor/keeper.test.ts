@@ -14,10 +14,11 @@ let keeper: Keeper;
 
 /** Serves once it has written its number; ends at once where the file `broken` is. */
 function plan(overlaps: boolean): Launch {
-  const script = `test -e ${home.root}/broken && exit 3; echo $$ > ${home.root}/serves; exec sleep 60`;
+  const script = 'test -e broken && exit 3; echo $$ > serves; exec sleep 60';
   return {
     name: 'part',
     command: ['sh', '-c', script],
+    cwd: home.root,
     overlaps,
     stopSignal: 'SIGTERM',
     stopWithinMs: 5_000,
