@@ -92,7 +92,7 @@ function stepOf(
   settled: Map<string, number>,
 ): StreamStep[] {
   const [from, to] = [before.get(stream)!, settled.get(stream)!];
-  return to > from ? [{ stream, epoch: '1', from, to, renumbered: 0, lost: 0 }] : [];
+  return to > from ? [{ stream, epoch: '1', from, to, renumbered: [], lost: [] }] : [];
 }
 
 /** Columns of the accounts that occur, before their first event. */

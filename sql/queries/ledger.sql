@@ -28,6 +28,8 @@ create function ledger_write(
 ) returns text language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare
   v_rows     bigint;
+  -- Time that verification has shut takes nothing any more, whatever the clock says.
+  v_posted   timestamptz := greatest(now(), (select shut_until from verified_point));
   v_balance  bigint[];
   v_sequence bigint[];
 begin
@@ -56,7 +58,7 @@ begin
   -- unnest in the select list, since in the from clause each array is first copied row by row.
   insert into outcomes (event_key, stream_offset, fingerprint, accepted_at, posted_at, tenant_id,
                         verdict, event_id, type, stream, reason, body)
-  select o.key, o.stream_offset, o.fingerprint, to_timestamp(o.accepted_ms / 1e3::float8), now(),
+  select o.key, o.stream_offset, o.fingerprint, to_timestamp(o.accepted_ms / 1e3::float8), v_posted,
          o.tenant, case when o.reason = '' then 1 else 2 end, o.id, o.type, o.stream,
          nullif(o.reason, ''), substring(o_bodies from o.body_start for o.body_length)
   from (select unnest(o_key) as key, unnest(o_offset) as stream_offset,
@@ -87,7 +89,7 @@ begin
   -- Ordered as the index is: neighbours go to one page of it.
   insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key,
                        tenant_id)
-  select a.key, a.sequence - a.count + e.count, now(), e.amount, a.balance - a.delta + e.running,
+  select a.key, a.sequence - a.count + e.count, v_posted, e.amount, a.balance - a.delta + e.running,
          o_key[e.event], a.tenant
   from unnest(a_key, v_sequence, a_count, v_balance, a_delta, a_tenant) with ordinality
       a (key, sequence, count, balance, delta, tenant, index)
@@ -175,6 +177,13 @@ create or replace function deferred_settled_write(p_rows jsonb) returns void lan
   delete from deferred d
   using jsonb_to_recordset(p_rows) r (stream text, stream_offset bigint, event_key uuid)
   where d.stream = r.stream and d.stream_offset = r.stream_offset and d.event_key = r.event_key
+$$;
+
+-- Takes: runs of offsets that this batch settled without a row of their own, or met again.
+create or replace function offset_runs_write(p_rows jsonb) returns void language sql as $$
+  insert into offset_runs (stream, kind, first_offset, last_offset)
+  select r.stream, r.kind, r.first, r.last
+  from jsonb_to_recordset(p_rows) r (stream text, kind text, first bigint, last bigint)
 $$;
 
 -- Takes: follow-up events of the batch; the relay takes them to their streams.

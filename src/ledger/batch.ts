@@ -57,6 +57,8 @@ export interface BatchPlan {
   conflicts: { item: BatchItem; known: KnownOutcome }[];
   dead: { item: BatchItem; reason: string; detail: string }[];
   deferred: { item: BatchItem; reason: string }[];
+  /** The same event again: counted, and without a row of its own. */
+  repeats: BatchItem[];
   /** Items that came from the table of deferred events and are settled now. */
   undeferred: BatchItem[];
   counts: Map<string, StreamCounts>;
@@ -80,6 +82,7 @@ export function planBatch(inputs: BatchInputs): BatchPlan {
     conflicts: [],
     dead: [],
     deferred: [],
+    repeats: [],
     undeferred: [],
     counts: new Map(),
     state: inputs.state,
@@ -147,6 +150,7 @@ function decideItem(item: BatchItem, plan: BatchPlan, inputs: BatchInputs): bool
 /** Same id, same body: a duplicate. Same id, other body: refused, with evidence; the first stands. */
 function settleRepeat(item: BatchItem, earlier: KnownOutcome, plan: BatchPlan): void {
   if (earlier.fingerprint === item.fingerprint) {
+    plan.repeats.push(item);
     count(item, 'duplicate', plan);
   } else {
     plan.conflicts.push({ item, known: earlier });

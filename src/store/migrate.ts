@@ -7,6 +7,7 @@ import { APP_ROLE, SCHEMA, connectPostgres, sqlState, type Sql } from '../io/pos
 
 const ROOT = resolve(import.meta.dir, '../../sql');
 const VERSION_MIN = 150_000;
+const LOCK_POLL_MS = 100;
 const NO_TRANSACTION = '-- no-transaction';
 
 interface SqlFile {
@@ -37,8 +38,7 @@ export async function migrate(
 ): Promise<string[]> {
   const sql = connectPostgres(url, { max: 1, name: 'migrate', asOwner: true });
   try {
-    const [lock] = await sql<{ backend: number }[]>`
-      select pg_advisory_lock(hashtext('tallyrace.migrate')), pg_backend_pid() as backend`;
+    const backend = await lock(sql);
     await prepare(sql);
     const state = stateOf(await recorded(sql));
     if (state.edited.length > 0) throw new MigrationError(state.detail);
@@ -46,12 +46,24 @@ export async function migrate(
     const files = sqlFiles().filter(({ name }) => due.has(name));
     for (const file of files) {
       say(`apply ${file.name}`);
-      await apply(sql, file, lock!.backend);
+      await apply(sql, file, backend);
     }
     await sql.unsafe(`grant select on ${SCHEMA}.schema_migrations to ${APP_ROLE}`);
     return files.map(({ name }) => name);
   } finally {
     await sql.end({ timeout: 5 });
+  }
+}
+
+/** Asked again and again: whoever waits inside a statement holds a snapshot, and an index that is
+ * built concurrently waits for that to go. Gives the connection that holds the lock. */
+async function lock(sql: Sql): Promise<number> {
+  for (;;) {
+    const [row] = await sql<{ taken: boolean; backend: number }[]>`
+      select pg_try_advisory_lock(hashtext('tallyrace.migrate')) as taken,
+             pg_backend_pid() as backend`;
+    if (row!.taken) return row!.backend;
+    await Bun.sleep(LOCK_POLL_MS);
   }
 }
 
@@ -133,13 +145,18 @@ async function apply(sql: Sql, file: SqlFile, backend: number): Promise<void> {
     on conflict (name) do update set checksum = excluded.checksum, applied_at = now();`;
   try {
     if (file.text.startsWith(NO_TRANSACTION)) {
-      // A file of one statement, such as "create index concurrently if not exists".
-      await sql.unsafe(file.text).simple();
+      // Each statement by itself, such as "create index concurrently".
+      for (const statement of statementsOf(file.text)) await sql.unsafe(statement).simple();
       await sql.unsafe(`${guard}${record}`).simple();
     } else await sql.unsafe(`${guard.replaceAll('\n', ' ')}${file.text};\n${record}`).simple();
   } catch (error) {
     throw new MigrationError(`sql/${file.name}: ${describeError(error, file.text)}`);
   }
+}
+
+/** A file of statements that end with their line; none of them is a body of statements. */
+function statementsOf(text: string): string[] {
+  return text.split(/;\s*\n/).filter((statement) => /^\s*[^\s-]/m.test(statement));
 }
 
 function describeError(error: unknown, text: string): string {

@@ -1,8 +1,10 @@
 // What a batch writes beside outcomes and entries: evidence of conflicts, dead letters, deferrals,
-// follow-ups, and the rows that rules write to tables of their own domain. Each table has a SQL
-// function `<table>_write(jsonb)`, called in the statement that writes the ledger.
+// offsets without a row of their own, follow-ups, and the rows that rules write to tables of their
+// own domain. Each table has a SQL function `<table>_write(jsonb)`, called in the statement that
+// writes the ledger.
 import type { BatchItem, BatchPlan } from '../ledger/batch.ts';
 import { differingFields } from '../stream/differences.ts';
+import type { OffsetRun, StreamStep } from './writer.ts';
 
 export interface SideTable {
   table: string;
@@ -10,12 +12,13 @@ export interface SideTable {
 }
 
 /** Non-empty tables only, in a fixed order (engine first, then domains by name). */
-export function sideTables(plan: BatchPlan): SideTable[] {
+export function sideTables(plan: BatchPlan, steps: readonly StreamStep[]): SideTable[] {
   const engine: SideTable[] = [
     { table: 'conflicts', rows: conflictRows(plan) },
     { table: 'dead_letters', rows: deadRows(plan) },
     { table: 'deferred', rows: deferredRows(plan) },
     { table: 'deferred_settled', rows: plan.undeferred.map(placeOf) },
+    { table: 'offset_runs', rows: runRows(plan, steps) },
     { table: 'outbox', rows: outboxRows(plan) },
   ];
   return [...engine, ...domainTables(plan)].filter(({ rows }) => rows.length > 0);
@@ -58,6 +61,34 @@ function deferredRows(plan: BatchPlan): object[] {
     delay_ms: Math.ceil(Math.random() * Math.min(60_000, 250 * 2 ** item.attempts)) + 50,
     accepted_ms: item.event.acceptedAt,
   }));
+}
+
+/** So that verification can place every offset: see sql/migrations/0004_verify.sql. */
+function runRows(plan: BatchPlan, steps: readonly StreamStep[]): object[] {
+  const rows = (kind: string, stream: string, runs: readonly OffsetRun[]): object[] =>
+    runs.map(({ first, count }) => ({ stream, kind, first, last: first + count - 1 }));
+  return [
+    ...steps.flatMap(({ stream, lost }) => rows('lost', stream, lost)),
+    ...steps.flatMap(({ stream, renumbered }) => rows('renumbered', stream, joined(renumbered))),
+    ...[...Map.groupBy(plan.repeats, ({ stream }) => stream)].flatMap(([stream, items]) =>
+      rows(
+        'duplicate',
+        stream,
+        joined(items.map(({ offset, events }) => ({ first: offset, count: events }))),
+      ),
+    ),
+  ];
+}
+
+/** Neighbours become one run: a batch that was sent again whole is one row, not thousands. */
+function joined(runs: readonly OffsetRun[]): OffsetRun[] {
+  const together: OffsetRun[] = [];
+  for (const { first, count } of runs.toSorted((a, b) => a.first - b.first)) {
+    const last = together.at(-1);
+    if (last && last.first + last.count === first) last.count += count;
+    else together.push({ first, count });
+  }
+  return together;
 }
 
 function outboxRows(plan: BatchPlan): object[] {

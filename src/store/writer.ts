@@ -7,14 +7,20 @@ import { type Sql, sqlState } from '../io/postgres.ts';
 import { NumberColumn, TextColumn, bytesColumn, numberArray, textArray } from './columns.ts';
 import { sideTables } from './side-tables.ts';
 
+/** Offsets that follow each other. */
+export interface OffsetRun {
+  first: number;
+  count: number;
+}
+
 /** How a stream moves with this batch. */
 export interface StreamStep {
   stream: string;
   epoch: string;
   from: number;
   to: number;
-  renumbered: number;
-  lost: number;
+  renumbered: OffsetRun[];
+  lost: OffsetRun[];
 }
 
 export interface WrittenBalance {
@@ -34,7 +40,7 @@ export async function writeBatch(
 ): Promise<WrittenBalance[]> {
   const slots = plan.state.touched();
   slots.forEach((slot, index) => (slot.index = index + 1));
-  const side = sideTables(plan);
+  const side = sideTables(plan, steps);
   const parameters = [
     tenantsOf(plan),
     ...streamColumns(plan, steps),
@@ -122,9 +128,13 @@ function streamColumns(plan: BatchPlan, steps: readonly StreamStep[]): string[] 
     numberArray(counts.map((count) => count.dead)),
     numberArray(counts.map((count) => count.duplicate)),
     numberArray(counts.map((count) => count.deferred)),
-    numberArray(steps.map((step) => step.renumbered)),
-    numberArray(steps.map((step) => step.lost)),
+    numberArray(steps.map((step) => eventsIn(step.renumbered))),
+    numberArray(steps.map((step) => eventsIn(step.lost))),
   ];
+}
+
+function eventsIn(runs: readonly OffsetRun[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
 }
 
 function accountColumns(slots: readonly AccountSlot[]): string[] {

@@ -204,15 +204,16 @@ export function stepsOf(
     if (!step) {
       const start = from(stream);
       const { epoch } = stream;
-      step = { stream: item.stream, epoch, from: start, to: start, renumbered: 0, lost: 0 };
+      step = { stream: item.stream, epoch, from: start, to: start, renumbered: [], lost: [] };
       steps.set(item.stream, step);
     }
     if (item.attempts > 0) continue;
     if (isSettled(item)) {
-      step.renumbered += item.events;
+      step.renumbered.push({ first: item.offset, count: item.events });
       continue;
     }
-    step.lost += item.offset - step.to - 1;
+    const missing = item.offset - step.to - 1;
+    if (missing > 0) step.lost.push({ first: step.to + 1, count: missing });
     step.to = item.offset + item.events - 1;
   }
   return [...steps.values()];

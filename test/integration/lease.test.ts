@@ -53,7 +53,7 @@ async function write(item: BatchItem, epoch: string): Promise<string> {
     deferralsMax: 0,
   });
   const [from, to] = [item.offset - 1, item.offset];
-  const step = { stream: item.stream, epoch, from, to, renumbered: 0, lost: 0 };
+  const step = { stream: item.stream, epoch, from, to, renumbered: [], lost: [] };
   return await writeBatch(stack.sql, plan, [step]).then(() => 'written', faultOf);
 }
 

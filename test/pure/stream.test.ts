@@ -7,6 +7,7 @@ import { backoffMs } from '../../src/stream/backoff.ts';
 import { allStreams } from '../../src/stream/lease.ts';
 import { OwnedStream } from '../../src/stream/owned-stream.ts';
 import { stepsOf } from '../../src/stream/settle.ts';
+import type { StreamStep } from '../../src/store/writer.ts';
 import { topics } from '../../schemas/events.ts';
 import { formatPosition, parsePosition, partitionOf } from '../../src/stream/topology.ts';
 
@@ -66,13 +67,24 @@ function at(offset: number, events = 1, attempts = 0): BatchItem {
   return { stream: 'events.0', offset, events, attempts } as BatchItem;
 }
 
-const cases: [string, BatchItem[], { to: number; lost: number; renumbered: number }][] = [
-  ['consecutive offsets', [at(11), at(12), at(13)], { to: 13, lost: 0, renumbered: 0 }],
-  ['an item that stands for several', [at(11, 5), at(16)], { to: 16, lost: 0, renumbered: 0 }],
-  ['a hole before', [at(14)], { to: 14, lost: 3, renumbered: 0 }],
-  ['a hole within', [at(11), at(14)], { to: 14, lost: 2, renumbered: 0 }],
-  ['numbers given out anew', [at(9), at(10), at(11)], { to: 11, lost: 0, renumbered: 2 }],
-  ['a retry, whose place was settled long ago', [at(3, 1, 2)], { to: 10, lost: 0, renumbered: 0 }],
+const none = { lost: [], renumbered: [] };
+const cases: [string, BatchItem[], Partial<StreamStep>][] = [
+  ['consecutive offsets', [at(11), at(12), at(13)], { to: 13 }],
+  ['an item that stands for several', [at(11, 5), at(16)], { to: 16 }],
+  ['a hole before', [at(14)], { to: 14, lost: [{ first: 11, count: 3 }] }],
+  ['a hole within', [at(11), at(14)], { to: 14, lost: [{ first: 12, count: 2 }] }],
+  [
+    'numbers given out anew',
+    [at(9), at(10), at(11)],
+    {
+      to: 11,
+      renumbered: [
+        { first: 9, count: 1 },
+        { first: 10, count: 1 },
+      ],
+    },
+  ],
+  ['a retry, whose place was settled long ago', [at(3, 1, 2)], { to: 10 }],
 ];
 
 for (const [what, items, expected] of cases)
@@ -80,6 +92,6 @@ for (const [what, items, expected] of cases)
     const stream = new OwnedStream('events', 0, '7', 10);
     const isSettled = (item: BatchItem): boolean => item.attempts === 0 && item.offset <= 10;
     expect(stepsOf(items, new Map([['events.0', stream]]), isSettled, () => 10)).toEqual([
-      { stream: 'events.0', epoch: '7', from: 10, ...expected },
+      { stream: 'events.0', epoch: '7', from: 10, ...none, ...expected } as StreamStep,
     ]);
   });
