@@ -6,7 +6,7 @@ import { Elysia } from 'elysia';
 import { Guard, type GuardParts, responseOf } from './http/guard.ts';
 import { isForBrowsers, preflight } from './http/origins.ts';
 import { problem } from './http/problem.ts';
-import { requestIdOf } from './http/request.ts';
+import { pathOf, requestIdOf } from './http/request.ts';
 import type { Route } from './http/route.ts';
 
 export interface AppOptions {
@@ -60,7 +60,7 @@ function elysiaPath(path: string): string {
 }
 
 function lostRequest(request: Request, routes: readonly Route[]) {
-  const { pathname } = new URL(request.url);
+  const pathname = pathOf(request.url);
   const allowed = routes.filter((route) => matches(route.path, pathname));
   if (allowed.length === 0) return problem(404, 'not_found', 'There is no route at this path.');
   const methods = [...new Set(allowed.map((route) => route.method))].join(', ');

@@ -93,6 +93,18 @@ const settings = {
     'requests being answered by one ingress; past it 503',
     counts,
   ),
+  readsInFlightMax: integer(
+    'READS_IN_FLIGHT_MAX',
+    4_000,
+    'of them, reads and changes of settings, which wait for a store; past it 503',
+    counts,
+  ),
+  bodyBytesReadingMax: integer(
+    'BODY_BYTES_READING_MAX',
+    134_217_728,
+    'bytes of bodies on their way to one ingress; past it 503',
+    bytes,
+  ),
   queueWaitMsMax: integer(
     'QUEUE_WAIT_MS_MAX',
     500,
@@ -179,6 +191,10 @@ const relations: readonly [(config: Config) => boolean, string][] = [
   [
     ({ bodyBytesMax, batchBodyBytesMax }) => bodyBytesMax <= batchBodyBytesMax,
     'BATCH_BODY_BYTES_MAX must be at least BODY_BYTES_MAX',
+  ],
+  [
+    ({ batchBodyBytesMax, bodyBytesReadingMax }) => batchBodyBytesMax <= bodyBytesReadingMax,
+    'BODY_BYTES_READING_MAX must be at least BATCH_BODY_BYTES_MAX',
   ],
   [
     ({ batchBodyBytesMax, appendBytesWaitingMax }) => batchBodyBytesMax <= appendBytesWaitingMax,

@@ -189,12 +189,14 @@ function watchIngress(metrics: Metrics, admission: Admission, appender: Appender
   const inFlight = metrics.gauge('tallyrace_http_requests_in_flight', 'Requests being answered.');
   const backlog = metrics.gauge('tallyrace_backlog_events', 'Events accepted and not settled.');
   const waiting = metrics.gauge('tallyrace_append_waiting_bytes', 'Bytes on their way to Redis.');
-  const handles = [inFlight.labels(), backlog.labels(), waiting.labels()] as const;
+  const reads = metrics.gauge('tallyrace_reads_in_flight', 'Reads that wait for a store.');
+  const bodies = metrics.gauge('tallyrace_body_bytes_reading', 'Bytes of bodies on their way.');
+  const handles = [inFlight, backlog, waiting, reads, bodies].map((family) => family.labels());
   watchAdmission(metrics, admission);
   metrics.onSnapshot(() => {
-    handles[0].set(admission.inFlight);
-    handles[1].set(admission.backlogEvents);
-    handles[2].set(appender.bytesWaiting);
+    const { inFlight, backlogEvents, readsInFlight, bodyBytes } = admission;
+    const values = [inFlight, backlogEvents, appender.bytesWaiting, readsInFlight, bodyBytes.held];
+    values.forEach((value, index) => handles[index]!.set(value));
   });
 }
 
@@ -214,6 +216,7 @@ function watchAdmission(metrics: Metrics, admission: Admission): void {
   metrics.onSnapshot(() => {
     for (const [reason, count] of Object.entries(admission.refused))
       refused.labels(reason).set(count);
+    refused.labels('bodies').set(admission.bodyBytes.refused);
     share.set(admission.valve.refusedShare);
     wait.set(admission.queueWaitMs / 1_000);
     held.set(admission.held);

@@ -5,6 +5,7 @@
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { PARTITIONS, offsetKey, settledKey } from '../stream/topology.ts';
+import { BodyBytes } from './body.ts';
 import { Holding } from './holding.ts';
 import { LoopWait } from './loop-wait.ts';
 import { type Problem, unavailable } from './problem.ts';
@@ -12,6 +13,10 @@ import { Valve } from './valve.ts';
 
 export interface AdmissionOptions {
   requestsInFlightMax: number;
+  /** Requests that wait for a store and append nothing: reads, and changes of settings. */
+  readsInFlightMax: number;
+  /** Of bodies that are on their way. */
+  bodyBytesReadingMax: number;
   /** Events accepted but not yet settled, over all streams. */
   backlogEventsMax: number;
   /** What requests may wait for their turn, for longer than a burst takes. */
@@ -23,10 +28,15 @@ export interface AdmissionOptions {
 
 const refusals = {
   in_flight: unavailable('overloaded', 'Too many requests are in flight.'),
+  reads: unavailable('overloaded', 'Too many reads wait for a store.'),
   queue_wait: unavailable('overloaded', 'Requests wait too long for their turn.'),
   redis: unavailable('store_unavailable', 'Redis is away.'),
   backlog: unavailable('overloaded', 'Too many accepted events wait for the ledger.', 5),
 } satisfies Record<string, Problem>;
+
+/** What a request asks for: to append to a stream, to ask a store for something, or only what the
+ * memory of the process nearly always answers. */
+export type Work = 'append' | 'read' | 'memory';
 
 type Reason = keyof typeof refusals;
 
@@ -35,9 +45,19 @@ const HELD_BODY_BYTES_MAX = 4_096;
 
 export class Admission {
   inFlight = 0;
+  /** Reads until their store has answered, which may be after they were given up: the clients of
+   * the stores queue without a limit, and a deadline does not take a question back. */
+  readsInFlight = 0;
+  readonly bodyBytes: BodyBytes;
   /** How long a request has lately waited for its turn. */
   queueWaitMs = 0;
-  readonly refused: Record<Reason, number> = { in_flight: 0, queue_wait: 0, redis: 0, backlog: 0 };
+  readonly refused: Record<Reason, number> = {
+    in_flight: 0,
+    reads: 0,
+    queue_wait: 0,
+    redis: 0,
+    backlog: 0,
+  };
   /** Set when the process is about to stop: /readyz says so, and requests still run. */
   draining = false;
   backlogEvents = 0;
@@ -51,6 +71,7 @@ export class Admission {
     private readonly redis: Redis,
     readonly options: AdmissionOptions,
   ) {
+    this.bodyBytes = new BodyBytes(options.bodyBytesReadingMax);
     this.valve = new Valve(options.queueWaitMsMax);
     this.holding = new Holding(options.refusalHoldMs);
     this.loopWait = new LoopWait((wait, nowMs) => {
@@ -82,9 +103,9 @@ export class Admission {
     return this.holding.held;
   }
 
-  /** `accepts`: the request would append to a stream. */
-  refusal(accepts: boolean): Problem | null {
-    const reason = this.reasonAgainst(accepts);
+  /** Null: it may come in. */
+  refusal(work: Work): Problem | null {
+    const reason = this.reasonAgainst(work);
     if (reason === null) return null;
     this.refused[reason]++;
     return refusals[reason];
@@ -97,11 +118,25 @@ export class Admission {
     return this.holding.enter();
   }
 
-  private reasonAgainst(accepts: boolean): Reason | null {
+  private reasonAgainst(work: Work): Reason | null {
+    const accepts = work === 'append';
     if (this.inFlight >= this.options.requestsInFlightMax) return 'in_flight';
+    if (work === 'read' && this.readsInFlight >= this.options.readsInFlightMax) return 'reads';
     if (accepts && this.redis.status !== 'ready') return 'redis';
     if (accepts && this.backlogEvents > this.options.backlogEventsMax) return 'backlog';
     return this.valve.admits() ? null : 'queue_wait';
+  }
+
+  enter(work: Work): void {
+    this.inFlight++;
+    if (work === 'read') this.readsInFlight++;
+  }
+
+  /** `asked`: what the request waits for, or null. */
+  leaveRead(asked: unknown): void {
+    const leave = (): void => void this.readsInFlight--;
+    if (asked instanceof Promise) asked.then(leave, leave);
+    else leave();
   }
 
   leave(): void {

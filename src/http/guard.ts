@@ -3,22 +3,15 @@
 // Invariant: whatever happens, the caller gets a problem document or what the handler said.
 import type { Key, Keys } from '../cache/keys.ts';
 import type { Log } from '../io/log.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Work } from './admission.ts';
+import { Readings, cutOff, jsonOf, refusedLength, tooSlow } from './body.ts';
 import { type ContextParts, type Incoming, RequestContext } from './context.ts';
 import { type Idempotency, fingerprintOf, idempotencyKeyOf, onceOf } from './idempotency.ts';
 import { type Plan, type Standing, limitHeaders } from './limits.ts';
 import { ORIGIN_HEADERS, isForBrowsers } from './origins.ts';
 import { outageOf } from './outages.ts';
 import { Problem, problem, problemBody, unavailable } from './problem.ts';
-import {
-  Readings,
-  queryOf,
-  readText,
-  refusedLength,
-  refusedType,
-  requestIdOf,
-  tooSlow,
-} from './request.ts';
+import { pathOf, queryOf, refusedType, requestIdOf } from './request.ts';
 import { type Recorder, type RouteMeter, idsOf } from './recorder.ts';
 import { Answer, type Outcome, type Route } from './route.ts';
 import { type Shape, shapeOf } from './shape.ts';
@@ -43,12 +36,10 @@ export class Guard {
   private readonly scopes: readonly string[];
   private readonly bodyBytesMax: number;
   private readonly contentTypes: readonly string[];
-  private readonly accepts: boolean;
+  private readonly work: Work;
   private readonly forBrowsers: boolean;
   private readonly meter: RouteMeter;
-  private readonly readings = new Readings<RequestContext>((context) => {
-    this.answer(context, tooSlow());
-  });
+  private readonly readings: Readings<RequestContext>;
 
   constructor(
     private readonly route: Route,
@@ -60,20 +51,23 @@ export class Guard {
     this.scopes = route.scope === null ? [] : [route.scope].flat();
     this.bodyBytesMax = route.bodyBytesMax ?? parts.bodyBytesMax;
     this.contentTypes = route.contentTypes ?? JSON_ONLY;
-    this.accepts = route.accepts ?? false;
     this.forBrowsers = isForBrowsers(route);
+    this.work = workOf(route);
     this.meter = parts.recorder.route(route.name, route.tag);
+    this.readings = new Readings(parts.admission.bodyBytes, (context) => {
+      this.answer(context, tooSlow());
+    });
   }
 
   /** One promise and one async function for the whole way: each more would cost every request as
    * much as all of the checks. */
   serve(incoming: Incoming): Promise<Response> {
     const { admission } = this.parts;
-    const refusal = this.route.scope === null ? null : admission.refusal(this.accepts);
+    const refusal = this.route.scope === null ? null : admission.refusal(this.work);
     if (refusal) return this.turnAway(refusal, incoming.request.headers);
     const { promise, resolve } = Promise.withResolvers<Response>();
     const context = new RequestContext(incoming, this.parts, resolve);
-    admission.inFlight++;
+    admission.enter(this.work);
     void this.run(context);
     return promise;
   }
@@ -89,7 +83,8 @@ export class Guard {
   }
 
   private async run(context: RequestContext): Promise<void> {
-    const { route } = this;
+    const { route, work } = this;
+    let outcome: Outcome | Promise<Outcome> | null = null;
     try {
       let plan: Plan | null = null;
       if (route.scope !== null) {
@@ -103,8 +98,7 @@ export class Guard {
       const unreadable = this.readHead(context);
       if (unreadable) return this.answer(context, unreadable);
       if (this.body) {
-        this.readings.begin(context);
-        const text = await readText(context.request, this.bodyBytesMax);
+        const text = await this.readings.begin(context, this.bodyBytesMax);
         this.readings.end(context);
         // Given up meanwhile, and answered: what comes late is not carried out.
         if (context.isAnswered) return;
@@ -117,20 +111,22 @@ export class Guard {
         const limited = await context.take(plan, plan.late, route.limitUser?.(context.body));
         if (limited) return this.answer(context, limited);
       }
-      const outcome = this.carryOut(context);
-      this.answer(context, outcome instanceof Promise ? await outcome : outcome);
+      outcome = this.carryOut(context);
+      if (!(outcome instanceof Promise)) return this.answer(context, outcome);
+      // Clients of stores that append have deadlines of their own; a timer each would cost them.
+      this.answer(context, await (work === 'append' ? outcome : beforeDeadline(outcome)));
     } catch (error) {
       this.readings.end(context);
       this.answer(context, this.refusalOf(error, context));
+    } finally {
+      if (work === 'read') this.parts.admission.leaveRead(outcome);
     }
   }
 
   private carryOut(context: RequestContext): Outcome | Promise<Outcome> {
     const { route } = this;
     if (route.idempotent && !route.keepsAnswers) return this.runOnce(context);
-    const outcome = route.handler(context as never);
-    // Clients of stores that append have deadlines of their own; a timer each would cost them.
-    return outcome instanceof Promise && !this.accepts ? beforeDeadline(outcome) : outcome;
+    return route.handler(context as never);
   }
 
   /** What the headers say, before a byte of the body is read. */
@@ -175,11 +171,9 @@ export class Guard {
   }
 
   private readBody(text: string, context: RequestContext): Problem | null {
-    try {
-      context.body = JSON.parse(text);
-    } catch {
-      return problem(400, 'malformed_json', 'The body is not valid JSON.');
-    }
+    const said = jsonOf(text);
+    if (said instanceof Problem) return said;
+    context.body = said.json;
     if (this.route.bodyCheckedByHandler) return null;
     return this.body!.fits(context.body) ? null : this.body!.refusal(context.body);
   }
@@ -202,13 +196,15 @@ export class Guard {
 
   private runOnce(context: RequestContext): Promise<Outcome> {
     const { tenant, idempotencyKey, request } = context;
-    const fingerprint = fingerprintOf(new URL(request.url).pathname, context.body);
+    const fingerprint = fingerprintOf(pathOf(request.url), context.body);
     const once = onceOf(tenant, this.route.name, idempotencyKey, fingerprint);
     return this.parts.idempotency.run(once, async () => this.route.handler(context as never));
   }
 
   private refusalOf(error: unknown, context: RequestContext): Problem {
     if (error instanceof Problem) return error;
+    const cut = cutOff(error);
+    if (cut) return cut;
     const { log } = this.parts;
     const facts = { ...idsOf(context), route: this.route.name, err: error };
     const outage = outageOf(error);
@@ -248,6 +244,11 @@ async function beforeDeadline(outcome: Promise<Outcome>): Promise<Outcome> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function workOf(route: Route): Work {
+  if (route.accepts) return 'append';
+  return route.scope === null || isForBrowsers(route) ? 'memory' : 'read';
 }
 
 function bearerOf(headers: Headers): string {

@@ -1,5 +1,5 @@
-// What a request says before its meaning is looked at: its id, trace, address, type and bytes.
-// Invariant: no more than the allowed number of bytes is ever held of a body.
+// What a request says before its meaning is looked at: id, trace, address, type, path and query.
+// Invariant: nothing a caller can send makes any of this throw.
 import { type Problem, problem } from './problem.ts';
 
 const visibleAscii = /^[\x21-\x7e]{1,128}$/;
@@ -41,7 +41,7 @@ export function mediaTypeOf(headers: Headers): string {
 /** Null when the type is accepted. Compressed bodies are not. */
 export function refusedType(headers: Headers, accepted: readonly string[]): Problem | null {
   const encoding = headers.get('content-encoding');
-  if (encoding !== null && encoding !== 'identity')
+  if (encoding !== null && encoding.toLowerCase() !== 'identity')
     return problem(415, 'unsupported_media_type', 'Content-Encoding is not supported here.');
   if (accepted.includes(mediaTypeOf(headers))) return null;
   return problem(415, 'unsupported_media_type', `Send Content-Type: ${accepted.join(' or ')}.`, {
@@ -49,64 +49,11 @@ export function refusedType(headers: Headers, accepted: readonly string[]): Prob
   });
 }
 
-export function tooLarge(bytesMax: number): Problem {
-  return problem(413, 'body_too_large', `At most ${bytesMax} bytes are taken here.`);
-}
-
-/** Looks at Content-Length only, so that a large body is refused before any of it is read. */
-export function refusedLength(headers: Headers, bytesMax: number): Problem | null {
-  const length = headers.get('content-length');
-  return length !== null && Number(length) > bytesMax ? tooLarge(bytesMax) : null;
-}
-
-/** The body as text. With a Content-Length the server holds the client to it; a chunked one is
- * counted as it comes. */
-export function readText(request: Request, bytesMax: number): Promise<string | Problem> {
-  if (request.headers.has('content-length')) return request.text();
-  return readChunks(request, bytesMax);
-}
-
-async function readChunks(request: Request, bytesMax: number): Promise<string | Problem> {
-  if (request.body === null) return '';
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of request.body) {
-    bytes += chunk.byteLength;
-    if (bytes > bytesMax) return tooLarge(bytesMax);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-const BODY_MS_MAX = 10_000;
-const SWEEP_MS = 1_000;
-
-/** Requests whose body is on its way. One that drips holds a place that others wait for, so it is
- * given up after about ten seconds. One timer for all: a timer each would cost more than most
- * requests wait. */
-export class Readings<Reader extends { startedAt: number }> {
-  private readonly open = new Set<Reader>();
-
-  constructor(giveUp: (reader: Reader) => void) {
-    setInterval(() => {
-      const oldest = performance.now() - BODY_MS_MAX;
-      for (const reader of this.open) if (reader.startedAt < oldest) giveUp(reader);
-    }, SWEEP_MS).unref();
-  }
-
-  begin(reader: Reader): void {
-    this.open.add(reader);
-  }
-
-  end(reader: Reader): void {
-    this.open.delete(reader);
-  }
-}
-
-export function tooSlow(): Problem {
-  return problem(408, 'request_timeout', 'The body did not arrive in time.', {
-    headers: { Connection: 'close' },
-  });
+/** Of a request whose Host is none, Bun gives the target alone, which `new URL` would not take. */
+export function pathOf(url: string): string {
+  const start = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
+  const end = url.indexOf('?', start);
+  return url.slice(start, end < 0 ? url.length : end);
 }
 
 /** A repeated parameter is refused: which one is meant cannot be known. */

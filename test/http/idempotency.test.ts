@@ -55,6 +55,8 @@ const app = createApp(
     idempotency: new Idempotency(redis),
     admission: new Admission(redis, {
       requestsInFlightMax: 100,
+      readsInFlightMax: 100,
+      bodyBytesReadingMax: 1_000_000,
       backlogEventsMax: 100,
       queueWaitMsMax: 1_000,
       refusalHoldMs: 0,

@@ -1,0 +1,187 @@
+// The body of a request, from its first byte to what it says.
+// Invariants: no more than the allowed number of bytes is held of one body, nor of all together;
+// what is read as JSON is what was written, to the last digit and byte.
+import { Problem, problem, unavailable } from './problem.ts';
+
+export function tooLarge(bytesMax: number): Problem {
+  return problem(413, 'body_too_large', `At most ${bytesMax} bytes are taken here.`);
+}
+
+/** Looks at Content-Length only, so that a large body is refused before any of it is read. */
+export function refusedLength(headers: Headers, bytesMax: number): Problem | null {
+  const length = headers.get('content-length');
+  return length !== null && Number(length) > bytesMax ? tooLarge(bytesMax) : null;
+}
+
+const BODY_MS_MAX = 10_000;
+const SWEEP_MS = 1_000;
+/** What a smaller body will take is counted when it begins. A larger one is counted as it comes:
+ * announcing bytes and never sending them must cost nobody else their place. */
+const ANNOUNCED_BYTES_MAX = 65_536;
+
+// Like `text()` it leaves out a byte order mark.
+const decoder = new TextDecoder();
+const crowded = unavailable('overloaded', 'Too many bytes of bodies are on their way.');
+
+/** Bytes held of bodies that are on their way, over all routes of a process. */
+export class BodyBytes {
+  held = 0;
+  /** Bodies that were refused for want of room. */
+  refused = 0;
+
+  constructor(readonly max: number) {}
+
+  /** False when there is no room. */
+  take(bytes: number): boolean {
+    if (this.held + bytes > this.max) {
+      this.refused++;
+      return false;
+    }
+    this.held += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.held -= bytes;
+  }
+}
+
+interface Reader {
+  request: Request;
+  startedAt: number;
+}
+
+/** Requests whose body is on its way. One that drips holds a place that others wait for, so it is
+ * given up after about ten seconds. One timer for all: a timer each would cost more than most
+ * requests wait. */
+export class Readings<Each extends Reader> {
+  private readonly open = new Map<Each, number>();
+
+  constructor(
+    private readonly bytes: BodyBytes,
+    giveUp: (reader: Each) => void,
+  ) {
+    setInterval(() => {
+      const oldest = performance.now() - BODY_MS_MAX;
+      for (const reader of this.open.keys()) if (reader.startedAt < oldest) giveUp(reader);
+    }, SWEEP_MS).unref();
+  }
+
+  /** The body as text; `end` must follow. The server holds the client to its Content-Length. */
+  begin(reader: Each, bytesMax: number): Promise<string | Problem> | Problem {
+    const { request } = reader;
+    const length = request.headers.get('content-length');
+    const announced = length === null ? ANNOUNCED_BYTES_MAX : Number(length);
+    const isSmall = length !== null && announced <= ANNOUNCED_BYTES_MAX;
+    if (!this.bytes.take(isSmall ? announced : 0)) return crowded;
+    this.open.set(reader, isSmall ? announced : 0);
+    return isSmall ? request.text() : this.readChunks(request, bytesMax);
+  }
+
+  end(reader: Each): void {
+    const bytes = this.open.get(reader);
+    if (bytes === undefined) return;
+    this.open.delete(reader);
+    this.bytes.give(bytes);
+  }
+
+  private async readChunks({ body }: Request, bytesMax: number): Promise<string | Problem> {
+    if (body === null) return '';
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of body) {
+        if (bytes + chunk.byteLength > bytesMax) return tooLarge(bytesMax);
+        if (!this.bytes.take(chunk.byteLength)) return crowded;
+        bytes += chunk.byteLength;
+        chunks.push(chunk);
+      }
+      return decoder.decode(Buffer.concat(chunks));
+    } finally {
+      this.bytes.give(bytes);
+    }
+  }
+}
+
+export function tooSlow(): Problem {
+  return problem(408, 'request_timeout', 'The body did not arrive in time.', {
+    headers: { Connection: 'close' },
+  });
+}
+
+/** The client went away before it had sent all, or sent chunks that are none. Nobody hears it. */
+export function cutOff(error: unknown): Problem | null {
+  if (!(error instanceof DOMException) || error.name !== 'AbortError') return null;
+  return problem(400, 'malformed_request', 'The body ended too early.');
+}
+
+/** What bytes that are not UTF-8 are read as. */
+const REPLACEMENT = '\ufffd';
+
+/** What the text says, or why that cannot be told. */
+export function jsonOf(text: string): { json: unknown } | Problem {
+  if (text.includes(REPLACEMENT))
+    return problem(
+      400,
+      'malformed_json',
+      'The body is not UTF-8. The character U+FFFD itself is written \\ufffd.',
+    );
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return problem(400, 'malformed_json', 'The body is not valid JSON.');
+  }
+  return mayDisguise(text) && disguises(text) ? disguised : { json };
+}
+
+const disguised = problem(
+  400,
+  'malformed_json',
+  'A whole number is written with a fraction, like 12.0 or 1.0000000000000001. Write 12.',
+);
+
+const QUOTE = 34;
+const MINUS = 45;
+const ZERO = 48;
+const NINE = 57;
+const BACKSLASH = 92;
+const LOWER_E = 101;
+
+/** Whether some number may be written with a fraction: a dot or a negative exponent behind a digit,
+ * if only in a string. Hops from one dot to the next, since most bodies have hardly any. */
+function mayDisguise(text: string): boolean {
+  for (let at = text.indexOf('.'); at >= 0; at = text.indexOf('.', at + 1))
+    if (isDigit(text.charCodeAt(at - 1))) return true;
+  for (let at = text.indexOf('-'); at >= 0; at = text.indexOf('-', at + 1))
+    if ((text.charCodeAt(at - 1) | 32) === LOWER_E && isDigit(text.charCodeAt(at - 2))) return true;
+  return false;
+}
+
+const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+
+/** JSON.parse rounds: 1.0000000000000001 becomes 1, and would pass for a whole number. So might the
+ * 12.0 of somebody who counts in dollars. `text` is valid JSON. */
+function disguises(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at);
+    if (code !== MINUS && !isDigit(code)) continue;
+    number.lastIndex = at;
+    const [written] = number.exec(text)!;
+    if (/\.|[eE]-/.test(written) && Number.isInteger(Number(written))) return true;
+    at += written.length - 1;
+  }
+  return false;
+}
+
+/** Where the string that begins here ends. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return at;
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
+}
