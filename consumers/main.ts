@@ -9,7 +9,7 @@ import { createLog } from '../src/io/log.ts';
 import { publishMetrics, watchProcess } from '../src/io/metrics-text.ts';
 import { Metrics } from '../src/io/metrics.ts';
 import { type Sql, connectPostgres } from '../src/io/postgres.ts';
-import { blockingClient, producerClient } from '../src/io/redis.ts';
+import { blockingClient, producerClient, writingClient } from '../src/io/redis.ts';
 import type { Rule } from '../src/ledger/decision.ts';
 import { storesReady } from '../src/store/ready.ts';
 import { Appender } from '../src/stream/append.ts';
@@ -18,6 +18,7 @@ import { rules as allRules } from './index.ts';
 
 interface Clients {
   redis: Redis;
+  writer: Redis;
   blocking: Redis;
   sql: Sql;
 }
@@ -37,14 +38,16 @@ export async function runWorker(
   const { databaseUrl, redisUrl } = config;
   if (!databaseUrl || !redisUrl)
     throw new Error('DATABASE_URL and REDIS_URL must be set; "tallyrace up" brings its own');
+  const redis = producerClient(redisUrl, name);
   const clients: Clients = {
-    redis: producerClient(redisUrl, name),
+    redis,
+    writer: writingClient(redis, redisUrl, name, config),
     blocking: blockingClient(redisUrl, `${name}-reader`),
     sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
   };
   // Asked for first, so that a signal during the start ends the process in order too.
   const stopping = stopSignal();
-  const ready = storesReady([clients.redis, clients.blocking], clients.sql, log);
+  const ready = storesReady([clients.redis, clients.writer, clients.blocking], clients.sql, log);
   if (await Promise.race([ready, stopping])) return;
 
   const metrics = new Metrics();
@@ -59,6 +62,7 @@ export async function runWorker(
   await worker.stop();
   await published.stop();
   clients.redis.disconnect();
+  clients.writer.disconnect();
   clients.blocking.disconnect();
   await clients.sql.end({ timeout: 2 });
 }
@@ -69,7 +73,7 @@ function start(
   clients: Clients,
   parts: Pick<WorkerParts, 'metrics' | 'log' | 'rules'>,
 ): Promise<Worker> {
-  const appender = new Appender(clients.redis, {
+  const appender = new Appender(clients.writer, {
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
   });

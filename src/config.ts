@@ -85,6 +85,18 @@ const settings = {
     'megabytes of the private Redis, 0 is no limit; past it appends answer 503',
     [0, 1_000_000],
   ),
+  redisReplicasMin: integer(
+    'REDIS_REPLICAS_MIN',
+    0,
+    'replicas of your own Redis that must have an event before it is acknowledged; fewer is 503',
+    [0, 16],
+  ),
+  redisReplicasWaitMs: integer(
+    'REDIS_REPLICAS_WAIT_MS',
+    500,
+    'milliseconds they are waited for; it then is not known whether the event was accepted',
+    [10, 1_500],
+  ),
   bodyBytesMax: integer('BODY_BYTES_MAX', 32_768, 'bytes of a body with one item', bytes),
   batchBodyBytesMax: integer('BATCH_BODY_BYTES_MAX', 4_194_304, 'bytes of a body of many', bytes),
   requestsInFlightMax: integer(
@@ -184,6 +196,10 @@ export type Config = {
 
 /** Each pair: what must hold, and how to say that it does not. */
 const relations: readonly [(config: Config) => boolean, string][] = [
+  [
+    ({ redisReplicasMin, redisUrl }) => redisReplicasMin === 0 || redisUrl !== null,
+    'REDIS_REPLICAS_MIN needs REDIS_URL: the private Redis has no replicas',
+  ],
   [
     ({ leaseMs, leaseRenewMs }) => leaseRenewMs * 2 < leaseMs,
     'LEASE_RENEW_MS must be less than half of LEASE_MS, so that one late renewal loses nothing',

@@ -24,7 +24,8 @@ import { type Log, createLog } from './io/log.ts';
 import { Metrics } from './io/metrics.ts';
 import { publishMetrics, watchProcess } from './io/metrics-text.ts';
 import { type Sql, connectPostgres } from './io/postgres.ts';
-import { producerClient, subscriberClient } from './io/redis.ts';
+import { weaknessOf } from './io/redis-promise.ts';
+import { producerClient, subscriberClient, writingClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
 import { schemaIsCurrent } from './store/migrate.ts';
@@ -46,6 +47,7 @@ export interface IngressOptions {
 
 interface Clients {
   redis: Redis;
+  writer: Redis;
   subscriber: Redis;
   sql: Sql;
 }
@@ -81,13 +83,15 @@ export async function startIngress(
   if (!databaseUrl || !redisUrl)
     throw new Error('DATABASE_URL and REDIS_URL must be set; "tallyrace up" brings its own');
   const name = config.processName ?? 'ingress';
+  const redis = producerClient(redisUrl, name);
   const clients: Clients = {
-    redis: producerClient(redisUrl, name),
+    redis,
+    writer: writingClient(redis, redisUrl, name, config),
     subscriber: subscriberClient(redisUrl, `${name}-subscriber`),
     sql: connectPostgres(databaseUrl, { max: config.databaseConnectionsMax, name }),
   };
   try {
-    await storesReady([clients.redis, clients.subscriber], clients.sql, log);
+    await storesReady([redis, clients.writer, clients.subscriber], clients.sql, log);
     return await serve(config, name, clients, log, options);
   } catch (error) {
     await closeClients(clients);
@@ -97,22 +101,25 @@ export async function startIngress(
 
 /** What lives as long as the process listens. */
 async function openParts(config: Config, name: string, clients: Clients, log: Log) {
-  const { redis, subscriber, sql } = clients;
+  const { redis, writer, subscriber, sql } = clients;
   const metrics = new Metrics();
   watchProcess(metrics);
   const admission = new Admission(redis, config);
   const settlement = new Settlement(subscriber, redis);
-  const appender = new Appender(redis, {
+  const appender = new Appender(writer, {
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
     settledOffset: (topic, partition) => settlement.settledOffset(topic, partition),
   });
   const recent = new RecentEvents(RECENT_EVENTS_MAX);
-  redis.on('close', () => recent.clear());
+  writer.on('close', () => recent.clear());
   watchIngress(metrics, admission, appender);
   await admission.start();
+  const weakness = await weaknessOf(redis);
+  if (weakness) log.warn(weakness);
   const coupons = await openCoupons({
     redis,
+    writer,
     sql,
     appender,
     onError: (error) => log.warn({ error: String(error) }, 'coupons are not up to date'),
@@ -130,7 +137,13 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     balances: new BalanceCache(redis, config.balanceCacheTtlS),
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
-    readiness: new ReadinessProbe({ redis, sql, schemaIsCurrent, admission }),
+    readiness: new ReadinessProbe({
+      redis,
+      replicasMin: config.redisReplicasMin,
+      sql,
+      schemaIsCurrent,
+      admission,
+    }),
     metricsDir: join(config.home, 'run'),
     processName: name,
     version: packageJson.version,
@@ -145,11 +158,11 @@ async function serve(
   { reusePort }: IngressOptions,
 ): Promise<Ingress> {
   const parts = await openParts(config, name, clients, log);
-  const { redis, sql, metrics, admission } = parts;
+  const { redis, writer, sql, metrics, admission } = parts;
   const guard: GuardParts = {
     keys: new Keys(keyResolver(sql), systemClock),
     limiter: new Limiter(redis),
-    idempotency: new Idempotency(redis),
+    idempotency: new Idempotency(writer),
     admission,
     recorder: new Recorder(metrics, log),
     log,
@@ -223,8 +236,9 @@ function watchAdmission(metrics: Metrics, admission: Admission): void {
   });
 }
 
-async function closeClients({ redis, subscriber, sql }: Clients): Promise<void> {
+async function closeClients({ redis, writer, subscriber, sql }: Clients): Promise<void> {
   redis.disconnect();
+  writer.disconnect();
   subscriber.disconnect();
   await sql.end({ timeout: 2 });
 }

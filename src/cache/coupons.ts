@@ -12,6 +12,8 @@ const ERRORS_EVERY_MS = 10_000;
 
 export interface Coupons {
   redis: Redis;
+  /** For what must outlive Redis: it may wait for replicas. */
+  writer: Redis;
   sql: Sql;
   table: CouponTable;
   usage: CouponUsage;
@@ -23,6 +25,8 @@ export interface Coupons {
 
 export interface CouponOptions {
   redis: Redis;
+  /** `redis` itself unless given. */
+  writer?: Redis;
   sql: Sql;
   appender: Appender;
   onError?: (error: unknown) => void;
@@ -40,15 +44,16 @@ function sparing(report: (error: unknown) => void): (error: unknown) => void {
 
 /** Resolves when every coupon is in this process. */
 export async function openCoupons(options: CouponOptions): Promise<Coupons> {
-  const { redis, sql, appender } = options;
+  const { redis, writer = redis, sql, appender } = options;
   const onError = sparing(options.onError ?? (() => {}));
   const table = new CouponTable();
   const usage = new CouponUsage(redis, sql, onError);
-  const scripts = new RedemptionScripts(redis);
+  const scripts = new RedemptionScripts(writer);
   await Promise.all([table.follow(sql, { onError }), usage.start()]);
   const recorder = new CheckRecorder(appender, onError);
   return {
     redis,
+    writer,
     sql,
     table,
     usage,

@@ -4,6 +4,7 @@
 // Invariant: each item is answered as if it had been sent alone.
 import type { Redis } from 'ioredis';
 import { Packr } from 'msgpackr';
+import { replicated } from '../io/replicas.ts';
 import { offsetKey, streamKey } from '../stream/topology.ts';
 import { changedKey, changesKey, expiriesKey, lifeKey } from './redemption-keys.ts';
 
@@ -83,7 +84,7 @@ export class RedemptionBatches {
       const pipeline = this.redis.pipeline();
       const commands = pipeline as unknown as Record<string, (...args: unknown[]) => unknown>;
       for (const batch of batches) commands[batch.script.command]!(...callOf(batch));
-      const replies = (await pipeline.exec()) ?? [];
+      const replies = (await replicated(this.redis, pipeline.exec())) ?? [];
       batches.forEach(({ waiters }, index) => {
         const [error, reply] = replies[index]!;
         waiters.forEach(({ resolve, reject }, item) => {

@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis';
 import type { RedemptionStatus, RefusalReason } from '../../schemas/coupons.ts';
 import { type Argument, sendTogether } from '../io/one-write.ts';
+import { TooFewReplicas } from '../io/replicas.ts';
 import { AppendRefused } from '../stream/append.ts';
 import adopt from './lua/adopt.lua' with { type: 'text' };
 import batch from './lua/batch.lua' with { type: 'text' };
@@ -221,6 +222,7 @@ export async function orAppendRefused<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
+    if (error instanceof TooFewReplicas) throw new AppendRefused('too_few_replicas');
     const { name, message } = error as Error;
     if (name === 'ReplyError' && message.startsWith('OOM')) throw new AppendRefused('redis_full');
     if (

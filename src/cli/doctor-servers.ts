@@ -1,20 +1,23 @@
 // What doctor looks at in Redis and Postgres: versions, and the settings that money depends on.
 import type { Redis } from 'ioredis';
 import { APP_ROLE, connectPostgres, type Sql } from '../io/postgres.ts';
+import { redisSetting, replicasOnline } from '../io/redis-promise.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { schemaIsCurrent } from '../store/migrate.ts';
 import { isNewEnough } from '../supervisor/redis-binary.ts';
 import type { Check } from './doctor-machine.ts';
 
-export async function redisChecks(url: string): Promise<Check[]> {
+export async function redisChecks(url: string, replicasMin: number): Promise<Check[]> {
   const client = producerClient(url, 'doctor');
   try {
     await redisReady(client, 2_000);
     return [
       versionCheck(await client.info('server')),
-      await redisSetting(client, 'appendonly', ['yes'], 'a crash would lose accepted events'),
-      await redisSetting(client, 'appendfsync', ['always', 'everysec'], 'a power cut would too'),
-      await redisSetting(client, 'maxmemory-policy', ['noeviction'], 'streams would be evicted'),
+      await redisCheck(client, 'appendonly', ['yes'], 'a crash would lose accepted events'),
+      await redisCheck(client, 'appendfsync', ['always', 'everysec'], 'a power cut would too'),
+      await redisCheck(client, 'no-appendfsync-on-rewrite', ['no'], 'a power cut would too'),
+      await redisCheck(client, 'maxmemory-policy', ['noeviction'], 'streams would be evicted'),
+      ...(replicasMin > 0 ? await replicaChecks(client, replicasMin) : []),
     ];
   } catch (error) {
     return [away('redis', error, 'start it with "npm start", or look at REDIS_URL')];
@@ -32,19 +35,37 @@ function versionCheck(info: string): Check {
   return { name, ok, detail: `version ${version}`, fix };
 }
 
+/** Replicas that confirm what is accepted. Where Redis itself wants as many, it refuses a write
+ * that they could not confirm, instead of doing what nobody is then told of. */
+async function replicaChecks(client: Redis, wanted: number): Promise<Check[]> {
+  const online = await replicasOnline(client);
+  const ok = online !== null && online >= wanted;
+  const detail = online === null ? 'this server is a replica itself' : `${online} online`;
+  const fix = ok ? '' : `start ${wanted}, or lower REDIS_REPLICAS_MIN: events are answered 503`;
+  const enough = Array.from({ length: 17 }, (_, more) => String(wanted + more));
+  return [
+    { name: 'redis replicas', ok, detail, fix },
+    await redisCheck(
+      client,
+      'min-replicas-to-write',
+      enough,
+      'what no replica can confirm is refused, not done and then not answered for',
+    ),
+  ];
+}
+
 /** Hosted servers may not tell; then the reader has to look. */
-async function redisSetting(
+async function redisCheck(
   client: Redis,
   setting: string,
   wanted: readonly string[],
   otherwise: string,
 ): Promise<Check> {
   const name = `redis ${setting}`;
-  const answer = await client.config('GET', setting).catch(() => null);
-  const value = Array.isArray(answer) ? String(answer[1] ?? '') : '';
-  if (value === '') return { name, ok: true, detail: 'not told by this server', fix: '' };
+  const value = await redisSetting(client, setting);
+  if (value === null) return { name, ok: true, detail: 'not told by this server', fix: '' };
   const ok = wanted.includes(value);
-  const fix = ok ? '' : `set ${setting} to ${wanted.join(' or ')}: ${otherwise}`;
+  const fix = ok ? '' : `set ${setting} to ${wanted.slice(0, 2).join(' or ')}: ${otherwise}`;
   return { name, ok, detail: value, fix };
 }
 

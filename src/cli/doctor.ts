@@ -31,7 +31,7 @@ export async function examine(config: Config): Promise<Check[]> {
     return [...checks, { name: 'servers', ok: false, detail: 'there are none yet', fix }];
   }
   const [redis, postgres, clock] = await Promise.all([
-    redisChecks(served.redisUrl),
+    redisChecks(served.redisUrl, config.redisReplicasMin),
     postgresChecks(served.databaseUrl),
     clockCheck(served.redisUrl),
   ]);

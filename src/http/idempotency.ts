@@ -6,6 +6,7 @@
 import type { Redis } from 'ioredis';
 import { ANSWER_MEMORY_MS, type AnswerText } from '../cache/redemption-scripts.ts';
 import { sendTogether } from '../io/one-write.ts';
+import { TooFewReplicas, replicated } from '../io/replicas.ts';
 import { Problem, problem } from './problem.ts';
 import { Answer, type Outcome } from './route.ts';
 
@@ -80,7 +81,9 @@ export class Idempotency {
     const { slot, fingerprint } = once;
     const text = JSON.stringify({ fingerprint, claim: crypto.randomUUID() });
     const held = await sendTogether(this.redis, 'idempotencyClaim', [slot, text, RUNNING_MS]);
-    return typeof held === 'string' ? earlier(once, held) : { slot, text, fingerprint };
+    if (typeof held !== 'string') return { slot, text, fingerprint };
+    // A claim is no promise; an answer that was kept is one, whoever kept it.
+    return await replicated(this.redis, Promise.resolve(earlier(once, held)));
   }
 
   /** For a command of several steps: it runs while it holds the claim. */
@@ -95,7 +98,7 @@ export class Idempotency {
       outcome = error;
     } finally {
       // The command has happened or not; that its answer could not be kept is no reason to fail it.
-      await this.settle(claim, outcome).catch(() => {});
+      await this.settle(claim, outcome).catch(unlessUnconfirmed);
     }
     return outcome;
   }
@@ -105,7 +108,8 @@ export class Idempotency {
     const answer = answerToKeep(outcome);
     if (!answer) return outcome;
     const args = [once.slot, textOf(once, answer), 'EX', REPLAY_S, 'NX', 'GET'];
-    const held = await sendTogether(this.redis, 'set', args).catch(() => null);
+    const asked = sendTogether(this.redis, 'set', args);
+    const held = await replicated(this.redis, asked).catch(unlessUnconfirmed);
     return typeof held === 'string' ? earlier(once, held) : outcome;
   }
 
@@ -114,8 +118,16 @@ export class Idempotency {
     const answer = outcome === null ? undefined : answerToKeep(outcome);
     const text = answer ? textOf(claim, answer) : '';
     const args = [claim.slot, claim.text, text, REPLAY_S];
-    await sendTogether(this.redis, 'idempotencySettle', args);
+    const asked = sendTogether(this.redis, 'idempotencySettle', args);
+    await (answer ? replicated(this.redis, asked) : asked);
   }
+}
+
+/** The command stands without its answer being kept. Where replicas count it is asked for again,
+ * since after a failover it would be answered anew. */
+function unlessUnconfirmed(error: unknown): null {
+  if (error instanceof TooFewReplicas) throw error;
+  return null;
 }
 
 function isClaim(value: Claim | Outcome): value is Claim {

@@ -2,11 +2,14 @@
 import { AppendRefused } from '../stream/append.ts';
 import { KeysUnavailable } from '../cache/keys.ts';
 import { sqlState } from '../io/postgres.ts';
+import { TooFewReplicas } from '../io/replicas.ts';
 import { type Problem, unavailable } from './problem.ts';
 
 const appendRefusals = {
   redis_unavailable: () => unavailable('store_unavailable', 'Redis is away.'),
   redis_full: () => unavailable('overloaded', 'Redis has no memory left for events.', 5),
+  too_few_replicas: () =>
+    unavailable('store_unavailable', 'Too few replicas of Redis have confirmed it.'),
   too_many_waiting: () => unavailable('overloaded', 'Too many events are waiting for Redis.'),
 } as const;
 
@@ -21,6 +24,7 @@ const refusingRedis =
 /** Null for an error that is nobody's outage. */
 export function outageOf(error: unknown): Problem | null {
   if (error instanceof AppendRefused) return appendRefusals[error.reason]();
+  if (error instanceof TooFewReplicas) return appendRefusals.too_few_replicas();
   if (error instanceof KeysUnavailable)
     return unavailable('store_unavailable', 'Keys cannot be checked while Postgres is away.');
   if (!(error instanceof Error)) return null;

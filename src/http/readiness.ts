@@ -3,10 +3,13 @@
 // Invariant: an answer comes within the deadline, whatever hangs, and asking often costs nothing.
 import type { Redis } from 'ioredis';
 import type { Sql } from '../io/postgres.ts';
+import { replicasOnline } from '../io/redis-promise.ts';
 import type { Admission } from './admission.ts';
 
 export interface ReadinessParts {
   redis: Redis;
+  /** Replicas that must confirm what is accepted. */
+  replicasMin: number;
   sql: Sql;
   schemaIsCurrent(sql: Sql): Promise<{ current: boolean; detail: string }>;
   admission: Admission;
@@ -40,9 +43,9 @@ export class ReadinessProbe {
   }
 
   private async check(): Promise<Readiness> {
-    const { redis, sql, schemaIsCurrent, admission } = this.parts;
+    const { redis, replicasMin, sql, schemaIsCurrent, admission } = this.parts;
     const [redisCheck, postgresCheck, schemaCheck] = await Promise.all([
-      attempt(async () => ((await redis.ping()) === 'PONG' ? answers : 'does not answer')),
+      attempt(async () => takesWrites(await replicasOnline(redis), replicasMin)),
       attempt(async () => ((await sql`select 1`).length === 1 ? answers : 'does not answer')),
       attempt(async () => {
         const { current, detail } = await schemaIsCurrent(sql);
@@ -65,6 +68,12 @@ export class ReadinessProbe {
 }
 
 const answers: Check = { ok: true, detail: 'answers' };
+
+function takesWrites(online: number | null, replicasMin: number): Check | string {
+  if (online === null) return 'answers, and is a replica, which takes no writes';
+  if (online < replicasMin) return `answers, with ${online} replicas of ${replicasMin}`;
+  return answers;
+}
 
 async function attempt(probe: () => Promise<Check | string>): Promise<Check> {
   let timer: Timer | undefined;

@@ -1,6 +1,7 @@
 // Redis clients by role. The defaults of ioredis resend commands after a reconnect, which would
 // append an event twice or hang a caller, so every role states its own behaviour.
 import { Redis, type RedisOptions } from 'ioredis';
+import { type ReplicaOptions, requireReplicas } from './replicas.ts';
 import { completeTracing } from './tracing.ts';
 
 completeTracing();
@@ -25,6 +26,20 @@ export function producerClient(url: string, name: string): Redis {
       socketTimeout: 5_000,
     }),
   );
+}
+
+/** For what must outlive Redis. It is a connection of its own only where replicas are waited for:
+ * others must not wait with it. */
+export function writingClient(
+  producer: Redis,
+  url: string,
+  name: string,
+  options: ReplicaOptions,
+): Redis {
+  if (options.redisReplicasMin === 0) return producer;
+  const writer = producerClient(url, `${name}-writer`);
+  requireReplicas(writer, options);
+  return writer;
 }
 
 /** For blocking reads: its own connection, with a client-side deadline above BLOCK. */

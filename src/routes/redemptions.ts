@@ -30,8 +30,8 @@ const request: Request = {
   order: { id: 'o_1', total: { amount: 5_000, currency: 'USD' } },
 };
 
-export function redemptionRoutes({ book, redis }: Coupons): Route[] {
-  const idempotency = new Idempotency(redis);
+export function redemptionRoutes({ book, writer }: Coupons): Route[] {
+  const idempotency = new Idempotency(writer);
   return [
     createRedemption(book, idempotency),
     commitRedemption(book),

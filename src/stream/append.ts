@@ -1,9 +1,10 @@
 // Appends accepted events to their streams, in micro-batches: everything that one turn of the event
 // loop brings for one stream goes out as one entry, with a dense range of offsets given by the
-// same script. The promise settles only when Redis has answered.
+// same script. The promise settles only when Redis has answered, and its replicas where they count.
 // Invariant: offsets of a stream have no gap and no repeat while Redis keeps its data.
 import type { Redis } from 'ioredis';
 import type { Topic } from '../../schemas/events.ts';
+import { TooFewReplicas, replicated } from '../io/replicas.ts';
 import { offsetKey, streamKey, streamNumber } from './topology.ts';
 
 /** Takes: stream, offset counter; count, blob, an offset known to be settled. Gives: the first
@@ -21,8 +22,11 @@ redis.call('XADD', KEYS[1], '*', 'o', first, 'n', ARGV[1], 'b', ARGV[2])
 return first
 `;
 
+export type AppendRefusal =
+  'redis_unavailable' | 'redis_full' | 'too_few_replicas' | 'too_many_waiting';
+
 export class AppendRefused extends Error {
-  constructor(readonly reason: 'redis_unavailable' | 'redis_full' | 'too_many_waiting') {
+  constructor(readonly reason: AppendRefusal) {
     super(reason);
   }
 }
@@ -132,7 +136,7 @@ export class Appender {
         this.options.settledOffset?.(topic, partition) ?? 0,
       );
     this.inFlight++;
-    void this.settle(batches, pipeline.exec());
+    void this.settle(batches, replicated(this.redis, pipeline.exec()));
   }
 
   private async settle(batches: readonly Batch[], sent: ReturnType<AppendPipeline['exec']>) {
@@ -167,6 +171,7 @@ interface AppendPipeline {
 }
 
 function refusalOf(error: unknown): AppendRefused {
+  if (error instanceof TooFewReplicas) return new AppendRefused('too_few_replicas');
   const text = error instanceof Error ? error.message : '';
   return new AppendRefused(text.startsWith('OOM') ? 'redis_full' : 'redis_unavailable');
 }
