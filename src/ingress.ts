@@ -29,6 +29,7 @@ import { producerClient, subscriberClient, writingClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
 import { schemaIsCurrent } from './store/migrate.ts';
+import { settledPositions } from './store/positions.ts';
 import { storesReady } from './store/ready.ts';
 import { Appender } from './stream/append.ts';
 import { Settlement } from './stream/settlement.ts';
@@ -106,6 +107,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   watchProcess(metrics);
   const admission = new Admission(redis, config);
   const settlement = new Settlement(subscriber, redis);
+  await followLedger(settlement, clients);
   const appender = new Appender(writer, {
     bytesWaitingMax: config.appendBytesWaitingMax,
     entryEventsMax: config.entryEventsMax,
@@ -196,6 +198,16 @@ async function serve(
     await closeClients(clients);
   }
   return { url: `http://${config.host}:${server.port}`, port: server.port!, routes, stop };
+}
+
+/** A Redis that has lost its tail would give settled offsets out again, and its own word for where
+ * the ledger is would be as old. So the ledger is asked: before the first append, and whenever
+ * Redis has been away. */
+async function followLedger(settlement: Settlement, { writer, sql }: Clients): Promise<void> {
+  const ask = async (): Promise<void> => settlement.learn(await settledPositions(sql));
+  await ask();
+  // While Postgres is away, what this process has heard must do; the worker raises the rest.
+  writer.on('ready', () => void ask().catch(() => {}));
 }
 
 function watchIngress(metrics: Metrics, admission: Admission, appender: Appender): void {

@@ -7,16 +7,17 @@ import type { Topic } from '../../schemas/events.ts';
 import { TooFewReplicas, replicated } from '../io/replicas.ts';
 import { offsetKey, streamKey, streamNumber } from './topology.ts';
 
-/** Takes: stream, offset counter; count, blob, an offset known to be settled. Gives: the first
- * offset, which is beyond the settled one even when Redis has forgotten that it gave that out.
+/** Takes: stream, offset counter; count, blob, an offset known to have been given out. Gives: the
+ * first offset, which is beyond that one even when Redis has forgotten it: a position never stands
+ * for two events, and what Redis lost leaves a hole, by which the loss is counted.
  * Safe to repeat: no, the caller must treat a lost reply as unknown and rely on event ids. */
 const APPEND = `
 local last = redis.call('INCRBY', KEYS[2], ARGV[1])
 local first = last - tonumber(ARGV[1]) + 1
-local settled = tonumber(ARGV[3])
-if first <= settled then
-  first = settled + 1
-  redis.call('SET', KEYS[2], string.format('%d', settled + tonumber(ARGV[1])))
+local known = tonumber(ARGV[3])
+if first <= known then
+  first = known + 1
+  redis.call('SET', KEYS[2], string.format('%d', known + tonumber(ARGV[1])))
 end
 redis.call('XADD', KEYS[1], '*', 'o', first, 'n', ARGV[1], 'b', ARGV[2])
 return first
@@ -61,6 +62,8 @@ export interface AppenderOptions {
 
 export class Appender {
   private readonly open = new Map<number, Batch>();
+  /** The last offset that Redis has given us, by stream. */
+  private readonly given = new Map<number, number>();
   private scheduled = false;
   private inFlight = 0;
   private idle: (() => void)[] = [];
@@ -133,10 +136,15 @@ export class Appender {
         offsetKey(topic, partition),
         events,
         Buffer.concat(bytes, byteLength),
-        this.options.settledOffset?.(topic, partition) ?? 0,
+        this.knownOffset(topic, partition),
       );
     this.inFlight++;
     void this.settle(batches, replicated(this.redis, pipeline.exec()));
+  }
+
+  private knownOffset(topic: Topic, partition: number): number {
+    const given = this.given.get(streamNumber(topic, partition)) ?? 0;
+    return Math.max(given, this.options.settledOffset?.(topic, partition) ?? 0);
   }
 
   private async settle(batches: readonly Batch[], sent: ReturnType<AppendPipeline['exec']>) {
@@ -147,15 +155,21 @@ export class Appender {
     } catch (error) {
       failure = error;
     }
-    batches.forEach(({ byteLength, waiters }, place) => {
-      this.bytesWaiting -= byteLength;
+    batches.forEach((batch, place) => {
+      this.bytesWaiting -= batch.byteLength;
       const [error, first] = replies?.[place] ?? [failure, null];
       if (first === null || error !== null) {
         const refused = refusalOf(error);
-        for (const { waiter } of waiters) waiter.refused(refused);
-      } else for (const { waiter, index } of waiters) waiter.appended(Number(first) + index);
+        for (const { waiter } of batch.waiters) waiter.refused(refused);
+      } else this.appended(batch, Number(first));
     });
     if (--this.inFlight === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  private appended({ topic, partition, events, waiters }: Batch, first: number): void {
+    const stream = streamNumber(topic, partition);
+    this.given.set(stream, Math.max(this.given.get(stream) ?? 0, first + events - 1));
+    for (const { waiter, index } of waiters) waiter.appended(first + index);
   }
 }
 

@@ -21,6 +21,7 @@ const POLL_MS = 100;
 
 export class Settlement {
   private readonly settled = new Map<string, number>();
+  private readonly inLedger = new Map<string, number>();
   private readonly waiters = new Map<string, Set<Waiter>>();
   private callOff: () => void = () => {};
   private released = false;
@@ -40,9 +41,17 @@ export class Settlement {
     this.pollLater();
   }
 
-  /** The last settled offset that this process has heard of. */
+  /** The last settled offset that this process knows of. */
   settledOffset(topic: Position['topic'], partition: number): number {
-    return this.settled.get(streamName(topic, partition)) ?? 0;
+    const name = streamName(topic, partition);
+    return Math.max(this.settled.get(name) ?? 0, this.inLedger.get(name) ?? 0);
+  }
+
+  /** What the ledger itself says. Nobody who waits is told: a position is announced when the
+   * balances it stands for are in the cache, which is later. */
+  learn(positions: readonly Position[]): void {
+    for (const { topic, partition, offset } of positions)
+      this.inLedger.set(streamName(topic, partition), offset);
   }
 
   /** True when the position is settled, false after `timeoutMs`. */
