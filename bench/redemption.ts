@@ -4,6 +4,7 @@
 // the ingress. Codes have limits, as codes that are fought over do; that none is ever exceeded is
 // shown by the tests.
 import type { CouponTerms } from '../schemas/coupons.ts';
+import { openCounters } from '../test/coupons/sweep.ts';
 import { type Stack, openServices } from '../test/services.ts';
 import { putCoupons } from './lib/coupons.ts';
 import type { BenchOptions, Comparison, Measurement } from './lib/rounds.ts';
@@ -57,7 +58,10 @@ async function measureProduct(
     seconds,
     expectedStatuses: twoSteps ? [200, 201] : [201],
   };
-  const prepare = (stack: Stack, tenant: number) => putCoupons(stack, tenant, codes, TERMS);
+  const prepare = async (stack: Stack, tenant: number) => {
+    await putCoupons(stack, tenant, codes, TERMS);
+    await openCounters(stack);
+  };
   const measured = await withProduct({ prepare }, ({ server, watched }) =>
     measureHttp(server, load, watched),
   );

@@ -78,11 +78,12 @@ export const RedemptionReleased = defineEvent({
   examples: [{ ...exampleFacts, reason: 'expired', released_at: '2026-01-31T12:15:00.300Z' }],
 });
 
-/** Checks of one process and tenant, counted; one event instead of one a check. */
+/** Checks of one process and tenant, counted; one event instead of one a check. In another topic
+ * than what was decided: a stream of decisions has nothing else in it (redemption-life.ts). */
 export const CouponChecked = defineEvent({
   type: 'coupon.checked',
   domain: 'coupons',
-  topic: 'coupons',
+  topic: 'events',
   origin: 'internal',
   orderKey: (data) => data.minute,
   data: closed({

@@ -3,6 +3,9 @@
 import type { Redis } from 'ioredis';
 import { BalanceCache } from './cache/balances.ts';
 import { expireReservations } from './cache/redemption-expiry.ts';
+import { RedemptionLife } from './cache/redemption-life.ts';
+import type { RebuildParts } from './cache/redemption-rebuild.ts';
+import { RedemptionScripts } from './cache/redemption-scripts.ts';
 import { systemTime } from './io/clock.ts';
 import type { Log } from './io/log.ts';
 import type { Metrics } from './io/metrics.ts';
@@ -59,6 +62,8 @@ export async function startWorker(parts: WorkerParts, options: WorkerOptions): P
 export class Worker {
   private readonly measured: WorkerMetrics;
   private readonly engine: Engine;
+  private readonly redemptions: RebuildParts;
+  private readonly life: RedemptionLife;
   private tasks: Periodic[] = [];
 
   constructor(
@@ -67,6 +72,10 @@ export class Worker {
   ) {
     this.measured = new WorkerMetrics(parts.metrics);
     this.engine = new Engine(portsOf(parts, options, this.measured), this.events(), options);
+    const { redis, blocking, sql, log } = parts;
+    this.redemptions = { scripts: new RedemptionScripts(redis), sql };
+    const dropReads = (): void => blocking.disconnect(true);
+    this.life = new RedemptionLife({ ...this.redemptions, dropReads, log });
   }
 
   async start(): Promise<void> {
@@ -102,15 +111,11 @@ export class Worker {
   }
 
   private async expireAll(): Promise<void> {
-    const { redis, sql } = this.parts;
-    const { leases, upkeep } = this.engine;
-    const streams = leases.readable().filter(({ topic }) => topic === 'coupons');
-    const isSettling = (): boolean => streams.some(({ inMemory }) => inMemory > 0);
-    for (const stream of streams) {
-      // Before an emptied partition is opened again: its positions must go on, not begin anew.
-      await upkeep.raise(stream);
-      await expireReservations({ redis, sql, isSettling }, stream.partition, EXPIRY_MAX);
-    }
+    const streams = [...this.engine.leases.owned.values()];
+    const owned = streams.filter(({ topic }) => topic === 'coupons');
+    if (!(await this.life.tend(owned))) return;
+    for (const { partition } of owned)
+      await expireReservations(this.redemptions, partition, EXPIRY_MAX);
   }
 
   /** One worker says it, so that a sum over processes is right. */

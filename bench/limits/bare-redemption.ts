@@ -6,7 +6,7 @@ import { type BatchItem, type BatchScript, callOf } from '../../src/cache/redemp
 import { CouponTable } from '../../src/cache/coupon-table.ts';
 import { CouponUsage } from '../../src/cache/coupon-usage.ts';
 import { RedemptionBook } from '../../src/cache/redemption-book.ts';
-import { openIfUnused } from '../../src/cache/redemption-life.ts';
+import { sweep } from '../../test/coupons/sweep.ts';
 import { answerOf } from '../../src/cache/redemption-record.ts';
 import {
   RedemptionScripts,
@@ -21,7 +21,6 @@ import { settleRecord } from '../../src/cache/redemption-settle.ts';
 import { fingerprintOf, keptAround, onceOf } from '../../src/http/idempotency.ts';
 import { json } from '../../src/http/route.ts';
 import { producerClient, redisReady } from '../../src/io/redis.ts';
-import { PARTITIONS } from '../../src/stream/topology.ts';
 import type { Stack } from '../../test/services.ts';
 import { measureLoop } from '../lib/loop.ts';
 import type { Measurement } from '../lib/rounds.ts';
@@ -70,7 +69,7 @@ export async function measureBareRedemptions(
   const scripts = new Recorder(redis);
   const usage = new CouponUsage(redis, stack.sql);
   const parts = { scripts, sql: stack.sql, table, usage };
-  for (let partition = 0; partition < PARTITIONS; partition++) await openIfUnused(parts, partition);
+  await sweep(redis, stack);
   const book = new RedemptionBook(parts);
   let made = 0;
   const redeem = async (): Promise<void> => {

@@ -131,3 +131,9 @@ language sql stable security definer set search_path = tallyrace, pg_temp as $$
   from redemptions r where (r.tenant_id, r.code) > (p_tenant, p_code)
   group by 1, 2 order by 1, 2 limit p_limit
 $$;
+
+-- How far the streams of redemptions are settled. Gives: stream, offset.
+create or replace function redemption_positions() returns table (stream text, settled bigint)
+language sql stable as $$
+  select s.stream, s.settled from streams s where s.stream like 'coupons.%'
+$$;

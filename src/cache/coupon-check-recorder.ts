@@ -105,7 +105,7 @@ export class CheckRecorder {
     await Promise.all(
       this.waiting.map(async (event) => {
         try {
-          await this.appender.append('coupons', event.partition, event.tuple);
+          await this.appender.append('events', event.partition, event.tuple);
         } catch (error) {
           failed.push(event);
           this.onError(error);

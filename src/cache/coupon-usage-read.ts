@@ -28,7 +28,7 @@ export async function readUsage(
   const usage = codes.map((_, index): UsageRow | null => {
     const life = replies[index * 2];
     const [reserved, redeemed, budgetUsed] = replies[index * 2 + 1] as (string | null)[];
-    if (reserved === null && life !== 'without_history') return null;
+    if (reserved === null && !isNew(life as string | null)) return null;
     return {
       reserved: Number(reserved ?? 0),
       redeemed: Number(redeemed ?? 0),
@@ -58,6 +58,11 @@ export async function usageRows(
     redeemed: Number(row['redeemed']),
     budgetUsed: Number(row['budget_used']),
   }));
+}
+
+/** Whether nothing was redeemed before this life: what is not here was never used. */
+export function isNew(life: string | null): boolean {
+  return life?.startsWith('without_history') === true;
 }
 
 /** The results of a pipeline; throws the first error among them. */

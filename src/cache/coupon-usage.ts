@@ -8,7 +8,7 @@ import type { Sql } from '../io/postgres.ts';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 import type { CodeUsage } from './coupon-check.ts';
 import { changesKey, couponKey, customersKey, lifeKey } from './redemption-keys.ts';
-import { usageRows, valuesOf } from './coupon-usage-read.ts';
+import { isNew, usageRows, valuesOf } from './coupon-usage-read.ts';
 
 const POLL_MS = 100;
 const CHANGES_KEPT = 20_000;
@@ -162,7 +162,7 @@ export class CouponUsage {
     [reserved, redeemed, budgetUsed, counted]: (string | null)[],
     uses: string | null,
   ): boolean {
-    const fresh = reserved === null && life === 'without_history';
+    const fresh = reserved === null && isNew(life);
     if (item.customer !== null) {
       if (uses === null && !fresh && counted !== 'all') return false;
       hold(this.customers, nameOf(item), Number(uses ?? 0));

@@ -87,3 +87,22 @@ function reservedCode(
     wanted: kind === 'gift_balance' ? byTerms : null,
   };
 }
+
+/** The same order again: same customer, codes and sums. What a gift gave depends on when. */
+export function sameOrder(
+  { codes, customer, order }: ReserveRequest,
+  quotes: readonly QuotedCode[],
+  record: RedemptionRecord,
+): boolean {
+  return (
+    record.customer === customer &&
+    record.total === order.total.amount &&
+    record.currency === order.total.currency &&
+    record.uses.length === codes.length &&
+    record.uses.every(({ code, discount }, index) => {
+      const { terms, verdict } = quotes[index]!;
+      const free = verdict < 0 || terms?.kind === 'gift_balance';
+      return code === codes[index] && (free || verdict === discount);
+    })
+  );
+}

@@ -6,22 +6,30 @@ import type { RefusalReason } from '../../schemas/coupons.ts';
 import { sendTogether } from '../io/one-write.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';
-import { partitionOf } from '../stream/topology.ts';
 import { type Verdict, refusalOf } from './coupon-check.ts';
 import { type QuotedCode, quote } from './coupon-quote.ts';
 import type { CouponTable } from './coupon-table.ts';
 import type { CompiledTerms } from './coupon-terms.ts';
 import type { CouponUsage } from './coupon-usage.ts';
-import { type AnswerMaker, type ReserveRequest, attemptOf } from './redemption-attempt.ts';
-import { couponKey, lifeKey, orderKey, redemptionKey, redemptionOfKey } from './redemption-keys.ts';
-import { openIfUnused } from './redemption-life.ts';
-import { seedRedemption, warmCoupon, warmCustomer } from './redemption-rebuild.ts';
 import {
+  type AnswerMaker,
+  type ReserveRequest,
+  attemptOf,
+  sameOrder,
+} from './redemption-attempt.ts';
+import { couponKey, orderKey, redemptionKey, redemptionOfKey } from './redemption-keys.ts';
+import { untilOpen } from './redemption-life.ts';
+import {
+  redemptionInRows,
+  warmCoupon,
+  warmCustomer,
+  warmRedemption,
+} from './redemption-rebuild.ts';
+import {
+  type Origin,
   type RedemptionRecord,
-  type RedemptionRow,
   type StoredRedemption,
   redemptionFrom,
-  redemptionsOf,
 } from './redemption-record.ts';
 import {
   type ReserveReply,
@@ -54,7 +62,6 @@ export type SettledRedemption =
 /** Rounds of putting right what is in the way; each puts at least one thing right. */
 const ROUNDS_MAX = 50;
 const OPENING_WAIT_MS = 2_500;
-const OPENING_POLL_MS = 25;
 
 /** Reservations of this process whose records are at hand when they are settled: some 8 MB. */
 const RECENT_MAX = 2 ** 14;
@@ -102,13 +109,8 @@ export class RedemptionBook {
         return { refused: reply.reason, code: request.codes[reply.index]! };
       if (reply.word === 'answered') return { answered: reply.text };
       if (reply.word === 'held') return { held: reply.key, quotes };
-      if (reply.word === 'closed') {
-        if (Date.now() > deadline) break;
-        const partition = partitionOf(request.tenant, request.codes[reply.index]!);
-        if (!(await openIfUnused(this.parts, partition))) await Bun.sleep(OPENING_POLL_MS);
-      } else {
-        await this.putRight(request, reply, balances);
-      }
+      if (reply.word !== 'closed') await this.putRight(request, reply, balances);
+      else await this.opened(deadline);
     }
     throw new AppendRefused('redis_unavailable');
   }
@@ -119,7 +121,20 @@ export class RedemptionBook {
     as: Settlement,
     traceparent: string | null,
   ): Promise<SettledRedemption> {
-    const origin = { now: Date.now(), traceparent };
+    const deadline = Date.now() + OPENING_WAIT_MS;
+    for (;;) {
+      const result = await this.settleOnce(tenant, id, as, { now: Date.now(), traceparent });
+      if (!('closed' in result)) return result;
+      await this.opened(deadline);
+    }
+  }
+
+  private async settleOnce(
+    tenant: number,
+    id: string,
+    as: Settlement,
+    origin: Origin,
+  ): Promise<SettledRedemption | { closed: true }> {
     // A record never changes, and the script knows what has become of it.
     const recent = this.recent.get(id);
     if (recent?.tenant === tenant) {
@@ -127,16 +142,24 @@ export class RedemptionBook {
       if (reply.word === 'refused') return { refused: reply.reason };
       if (reply.word === 'settled') return settled({ id, record: recent }, as, reply.offset);
     }
-    const known = await this.get(tenant, id);
+    let known = await this.get(tenant, id);
     if (!known) return { missing: true };
     let reply = await settleRecord(this.parts, id, known.record, as, origin);
     if (reply.word === 'missing') {
-      await seedRedemption(this.parts.scripts, known);
+      known = await warmRedemption(this.parts, tenant, id);
+      if (!known) return { missing: true };
       reply = await settleRecord(this.parts, id, known.record, as, origin);
     }
-    if (reply.word === 'missing') throw new Error(`redemption ${id} does not stay in Redis`);
+    // Gone again: another life has begun.
+    if (reply.word === 'closed' || reply.word === 'missing') return { closed: true };
     if (reply.word === 'refused') return { refused: reply.reason };
     return settled(known, as, reply.word === 'settled' ? reply.offset : known.offset);
+  }
+
+  /** Waits a moment for the counters; refused when they are still closed at the deadline. */
+  private async opened(deadline: number): Promise<void> {
+    if (!(await untilOpen(this.parts.scripts)) && Date.now() > deadline)
+      throw new AppendRefused('redis_unavailable');
   }
 
   /** From Redis while it is young, from Postgres for ever. */
@@ -144,21 +167,18 @@ export class RedemptionBook {
     const text = (await orAppendRefused(
       sendTogether(this.parts.scripts.redis, 'get', [redemptionKey(id)]),
     )) as string | null;
-    let found: StoredRedemption | null = null;
-    if (text !== null) {
-      found = redemptionFrom(id, text);
-    } else {
-      const uuid = id.slice('rdm_'.length);
-      const rows = await this.parts.sql`select * from redemption_get(${tenant}, ${uuid})`;
-      found = redemptionsOf(rows as unknown as RedemptionRow[])[0] ?? null;
-    }
-    return found?.record.tenant === tenant ? found : null;
+    const found =
+      text === null ? await redemptionInRows(this.parts.sql, tenant, id) : redemptionFrom(id, text);
+    if (found) return found.record.tenant === tenant ? found : null;
+    // What is in neither may be on its way from a Redis that was lost.
+    if (!(await untilOpen(this.parts.scripts))) throw new AppendRefused('redis_unavailable');
+    return null;
   }
 
   /** Tells Redis the version of terms just stored, so that no process decides by older ones. */
   async adopt(tenant: number, code: string, version: number): Promise<void> {
-    const keys = [couponKey(tenant, code), lifeKey(partitionOf(tenant, code))];
-    await this.parts.scripts.put('adopt', keys, [version]);
+    // There are no older ones than the first.
+    if (version > 1) await this.parts.scripts.put('adopt', [couponKey(tenant, code)], [version]);
   }
 
   /** By terms only; a gift is quoted at what it is known to hold. */
@@ -239,7 +259,7 @@ export class RedemptionBook {
 
   private async putRight(
     { tenant, codes, customer }: ReserveRequest,
-    reply: Extract<ReserveReply, { index: number }>,
+    reply: Exclude<Extract<ReserveReply, { index: number }>, { word: 'refused' }>,
     balances: Map<string, number>,
   ): Promise<void> {
     const code = codes[reply.index]!;
@@ -268,23 +288,4 @@ function settled(
 ): SettledRedemption {
   const status = as === 'committed' ? 'committed' : 'released';
   return { redemption: { id, record, status, offset } };
-}
-
-/** The same order again: same customer, codes and sums. What a gift gave depends on when. */
-function sameOrder(
-  { codes, customer, order }: ReserveRequest,
-  quotes: readonly QuotedCode[],
-  record: RedemptionRecord,
-): boolean {
-  return (
-    record.customer === customer &&
-    record.total === order.total.amount &&
-    record.currency === order.total.currency &&
-    record.uses.length === codes.length &&
-    record.uses.every(({ code, discount }, index) => {
-      const { terms, verdict } = quotes[index]!;
-      const free = verdict < 0 || terms?.kind === 'gift_balance';
-      return code === codes[index] && (free || verdict === discount);
-    })
-  );
 }

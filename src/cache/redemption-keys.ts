@@ -37,9 +37,15 @@ export function codeKeys(tenant: number, code: string, order: string): CodeKeys 
   return { partition, coupon, customers: `${coupon}:customers`, order: of };
 }
 
-/** Stands while Redis keeps its data; says whether anything was redeemed before it. */
+/** Stands while the counters may be used; says whether anything was redeemed before it. */
 export function lifeKey(partition: number): string {
   return `${tagOf(partition)}:coupons:life`;
+}
+
+/** What a life needs of every partition, in this order: life, drained, offset, asleep. */
+export function lifeKeys(partition: number): [string, string, string, string] {
+  const tag = `${tagOf(partition)}:coupons`;
+  return [`${tag}:life`, `${tag}:drained`, `${tag}:offset`, `${tag}:asleep`];
 }
 
 /** Which limited codes, and which customers of them, changed last: a set sorted by change. */

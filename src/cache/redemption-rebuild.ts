@@ -4,12 +4,13 @@
 import { type Document, getDocument } from '../store/documents.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';
-import { PARTITIONS, offsetKey, settledKey } from '../stream/topology.ts';
+import { PARTITIONS, offsetKey, partitionOf, settledKey } from '../stream/topology.ts';
 import { COUPON_KIND } from './coupon-table.ts';
 import {
   couponKey,
   customersKey,
   expiriesKey,
+  lifeKey,
   orderKey,
   partitionOfRedemption,
   redemptionKey,
@@ -54,25 +55,30 @@ export function warmCoupon(parts: RebuildParts, tenant: number, code: string): P
 /** Redemptions first: the counters are what makes a code usable. */
 async function seedCoupon(parts: RebuildParts, tenant: number, code: string): Promise<void> {
   const { scripts, sql } = parts;
-  await seedOpenRedemptions(parts, tenant, code);
+  const partition = partitionOf(tenant, code);
+  const life = await lifeOf(scripts, partition);
+  await seedOpenRedemptions(parts, life, tenant, code);
   const [usage] = await usageRows(sql, [{ tenant, code }]);
   const terms: Document | null = await getDocument(sql, tenant, COUPON_KIND, code);
-  const used = usage!.reserved + usage!.redeemed;
+  const { reserved, redeemed, budgetUsed } = usage!;
+  const counted = reserved + redeemed === 0 ? 'all' : 'none';
   await scripts.put(
     'seedCoupon',
-    [couponKey(tenant, code)],
-    [
-      terms?.version ?? 0,
-      usage!.reserved,
-      usage!.redeemed,
-      usage!.budgetUsed,
-      used === 0 ? 'all' : 'none',
-    ],
+    [lifeKey(partition), couponKey(tenant, code)],
+    [life, terms?.version ?? 0, reserved, redeemed, budgetUsed, counted],
   );
+}
+
+/** Asked for before rows are read: what was read in one life is not put into another. */
+async function lifeOf({ redis }: RedemptionScripts, partition: number): Promise<string> {
+  const life = await orAppendRefused(redis.get(lifeKey(partition)));
+  if (life === null) throw new AppendRefused('redis_unavailable');
+  return life;
 }
 
 async function seedOpenRedemptions(
   { scripts, sql }: RebuildParts,
+  life: string,
   tenant: number,
   code: string,
 ): Promise<void> {
@@ -82,23 +88,66 @@ async function seedOpenRedemptions(
     const rows = await sql`
       select * from coupon_open_redemptions(${tenant}, ${code}, ${since}, ${after}, ${PAGE})`;
     const redemptions = redemptionsOf(rows as unknown as RedemptionRow[]);
-    await Promise.all(redemptions.map((redemption) => seedRedemption(scripts, redemption)));
+    await Promise.all(redemptions.map((redemption) => putRedemption(scripts, life, redemption)));
     if (redemptions.length < PAGE) return;
     after = redemptions.at(-1)!.id.slice('rdm_'.length);
   }
 }
 
-export async function seedRedemption(
+async function putRedemption(
   scripts: RedemptionScripts,
+  life: string,
   redemption: StoredRedemption,
 ): Promise<void> {
   const { id, status, record } = redemption;
   const orders = record.uses.map(({ code }) => orderKey(record.tenant, code, record.order));
+  const partition = partitionOfRedemption(id);
   await scripts.put(
     'seedRedemption',
-    [redemptionKey(id), expiriesKey(partitionOfRedemption(id)), ...orders],
-    [status, record.expiresAt, textOf(redemption), SETTLED_MEMORY_MS, ORDER_MEMORY_MS],
+    [lifeKey(partition), redemptionKey(id), expiriesKey(partition), ...orders],
+    [life, status, record.expiresAt, textOf(redemption), SETTLED_MEMORY_MS, ORDER_MEMORY_MS],
   );
+}
+
+/** One that Redis has forgotten. What befell it before may be on a stream still, so the rows are
+ * read when the ledger has that. Null where they do not have it either. */
+export async function warmRedemption(
+  { scripts, sql }: RebuildParts,
+  tenant: number,
+  id: string,
+): Promise<StoredRedemption | null> {
+  const life = await lifeOf(scripts, partitionOfRedemption(id));
+  await allSettled(scripts);
+  const found = await redemptionInRows(sql, tenant, id);
+  if (found) await putRedemption(scripts, life, found);
+  return found;
+}
+
+export async function redemptionInRows(
+  sql: Sql,
+  tenant: number,
+  id: string,
+): Promise<StoredRedemption | null> {
+  const uuid = id.slice('rdm_'.length);
+  const rows = await sql`select * from redemption_get(${tenant}, ${uuid})`;
+  return redemptionsOf(rows as unknown as RedemptionRow[])[0] ?? null;
+}
+
+/** Codes with reservations that only the rows know. */
+export async function warmReserved(
+  parts: RebuildParts,
+  partitions: ReadonlySet<number>,
+): Promise<void> {
+  let [tenant, code] = [0, ''];
+  for (;;) {
+    const rows = await parts.sql`select * from system_reserved_codes(${tenant}, ${code}, ${PAGE})`;
+    for (const row of rows) {
+      tenant = row['tenant_id'] as number;
+      code = row['code'] as string;
+      if (partitions.has(partitionOf(tenant, code))) await warmCoupon(parts, tenant, code);
+    }
+    if (rows.length < PAGE) return;
+  }
 }
 
 /** Waits for the ledger: the customer's uses may be on a stream still. False: count again. */
@@ -109,13 +158,15 @@ export async function warmCustomer(
   customer: string,
   moves: string,
 ): Promise<boolean> {
+  const partition = partitionOf(tenant, code);
+  const life = await lifeOf(scripts, partition);
   await allSettled(scripts);
   const [row] = await sql`
     select coupon_customer_uses(${tenant}, ${code}, ${customer}) as uses`;
   return scripts.put(
     'seedCustomer',
-    [couponKey(tenant, code), customersKey(tenant, code)],
-    [customer, String(row!['uses']), moves],
+    [lifeKey(partition), couponKey(tenant, code), customersKey(tenant, code)],
+    [life, customer, String(row!['uses']), moves],
   );
 }
 

@@ -7,7 +7,12 @@ import { TooFewReplicas } from '../io/replicas.ts';
 import { AppendRefused } from '../stream/append.ts';
 import adopt from './lua/adopt.lua' with { type: 'text' };
 import batch from './lua/batch.lua' with { type: 'text' };
+import drain from './lua/drain.lua' with { type: 'text' };
 import due from './lua/due.lua' with { type: 'text' };
+import forget from './lua/forget.lua' with { type: 'text' };
+import life from './lua/life.lua' with { type: 'text' };
+import open from './lua/open.lua' with { type: 'text' };
+import opening from './lua/opening.lua' with { type: 'text' };
 import reserve from './lua/reserve.lua' with { type: 'text' };
 import seedCoupon from './lua/seed-coupon.lua' with { type: 'text' };
 import seedCustomer from './lua/seed-customer.lua' with { type: 'text' };
@@ -24,9 +29,16 @@ export const ORDER_MEMORY_MS = 24 * 60 * 60 * 1_000;
 export const ANSWER_MEMORY_MS = 24 * 60 * 60 * 1_000;
 
 const scripts = {
-  reserve: batch + reserve,
-  settle: batch + settle,
-  ...{ due, adopt, seedCoupon, seedCustomer, seedRedemption },
+  ...{ due, adopt },
+  reserve: opening + batch + reserve,
+  settle: opening + batch + settle,
+  life: opening + life,
+  drain: opening + drain,
+  open: opening + open,
+  forget: opening + forget,
+  seedCoupon: opening + seedCoupon,
+  seedCustomer: opening + seedCustomer,
+  seedRedemption: opening + seedRedemption,
 } as const;
 type Script = keyof typeof scripts;
 
@@ -91,7 +103,8 @@ export type ReserveReply =
   | { word: 'reserved'; offset: number; usage: { uses: number; budgetUsed: number }[] }
   | { word: 'answered'; text: string }
   | { word: 'held'; key: string }
-  | { word: 'closed' | 'cold' | 'stale'; index: number }
+  | { word: 'closed' }
+  | { word: 'cold' | 'stale'; index: number }
   | { word: 'customer_cold'; index: number; moves: string }
   | { word: 'balance'; index: number; left: number }
   | { word: 'refused'; index: number; reason: RefusalReason };
@@ -99,7 +112,7 @@ export type ReserveReply =
 export type SettleRefusal = 'expired' | 'already_released';
 export type SettleReply =
   | { word: 'settled'; offset: number }
-  | { word: 'unchanged' | 'missing' }
+  | { word: 'unchanged' | 'missing' | 'closed' }
   | { word: 'refused'; reason: SettleRefusal }
   | { word: 'cold'; index: number };
 
@@ -126,6 +139,7 @@ export class RedemptionScripts {
       case 'held':
         return { word, key: String(first) };
       case 'closed':
+        return { word };
       case 'cold':
       case 'stale':
         return { word, index };
@@ -148,6 +162,7 @@ export class RedemptionScripts {
         return { word, offset: Number(first) };
       case 'unchanged':
       case 'missing':
+      case 'closed':
         return { word };
       case 'refused':
         return { word, reason: first as SettleRefusal };
@@ -176,7 +191,7 @@ export class RedemptionScripts {
     return Number(await this.run(name, keys, args)) === 1;
   }
 
-  private run(name: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  run(name: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const all = [keys.length, ...keys, ...args];
     return orAppendRefused(sendTogether(this.redis, commandOf[name], all));
   }

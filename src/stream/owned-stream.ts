@@ -108,4 +108,13 @@ export class OwnedStream {
   get inMemory(): number {
     return this.entries.size;
   }
+
+  /** Ids of what is in memory. */
+  held(): string[] {
+    return [...this.entries.keys()];
+  }
+
+  holdsAny(ids: readonly string[]): boolean {
+    return ids.some((id) => this.entries.has(id));
+  }
 }

@@ -7,6 +7,7 @@ import {
   GROUP,
   SETTLED_CHANNEL,
   type StreamId,
+  lifeKey,
   offsetKey,
   settledKey,
   streamKey,
@@ -51,12 +52,14 @@ local since = oldest and string.match(oldest, '^(%d+)') or '0'
 return {redis.call('XLEN', KEYS[1]), tonumber(since), elsewhere}
 `;
 
-/** Takes: offset counter; the settled offset. Raises the counter to it; gives how far it was behind. */
+/** Takes: offset counter, life; the settled offset. Raises the counter to it; what was decided by a
+ * Redis that does not know all that is settled ends. Gives how far it was behind. */
 const RAISE = `
 local held = tonumber(redis.call('GET', KEYS[1]) or '0')
 local settled = tonumber(ARGV[1])
 if held >= settled then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
 return settled - held
 `;
 
@@ -69,7 +72,7 @@ interface Scripts {
     group: string,
     consumer: string,
   ): Promise<[length: number, oldest: number, elsewhere: number]>;
-  offsetRaise(counter: string, settled: number): Promise<number>;
+  offsetRaise(counter: string, life: string, settled: number): Promise<number>;
 }
 
 const CLAIM_COUNT = 200;
@@ -84,7 +87,7 @@ export class RedisStreams implements StreamStore {
     private readonly consumer: string,
   ) {
     redis.defineCommand('streamTrim', { numberOfKeys: 1, lua: TRIM });
-    redis.defineCommand('offsetRaise', { numberOfKeys: 1, lua: RAISE });
+    redis.defineCommand('offsetRaise', { numberOfKeys: 2, lua: RAISE });
     this.scripts = redis as Redis & Scripts;
   }
 
@@ -167,7 +170,8 @@ export class RedisStreams implements StreamStore {
   }
 
   async raiseOffset({ topic, partition }: StreamId, settled: number): Promise<number> {
-    return await this.scripts.offsetRaise(offsetKey(topic, partition), settled);
+    const keys = [offsetKey(topic, partition), lifeKey(topic, partition)] as const;
+    return await this.scripts.offsetRaise(...keys, settled);
   }
 }
 

@@ -35,6 +35,11 @@ export function settledKey(topic: Topic, partition: number): string {
   return `${hashTag(partition)}:${topic}:settled`;
 }
 
+/** Stands while what is decided at the door of this partition knows all that the ledger knows. */
+export function lifeKey(topic: Topic, partition: number): string {
+  return `${hashTag(partition)}:${topic}:life`;
+}
+
 /** Pub/sub channel on which workers announce `<topic>.<partition>.<offset>` after each commit. */
 export const SETTLED_CHANNEL = 'tallyrace:settled';
 

@@ -1,16 +1,13 @@
 // A coupon desk for tests: the parts of one ingress process on its own connections, against a real
 // Redis and Postgres, without HTTP. Several of them behave like several processes.
 import { afterAll } from 'bun:test';
-import type { Redis } from 'ioredis';
 import { type Coupons, openCoupons } from '../../src/cache/coupons.ts';
 import { COUPON_KIND } from '../../src/cache/coupon-table.ts';
 import type { ReserveRequest } from '../../src/cache/redemption-attempt.ts';
 import type { Reserved } from '../../src/cache/redemption-book.ts';
-import { expireReservations } from '../../src/cache/redemption-expiry.ts';
 import { producerClient, redisReady } from '../../src/io/redis.ts';
 import { putDocument } from '../../src/store/documents.ts';
 import { Appender } from '../../src/stream/append.ts';
-import { PARTITIONS } from '../../src/stream/topology.ts';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import type { Stack } from '../stack.ts';
 
@@ -44,13 +41,7 @@ export async function putTerms(
   return version;
 }
 
-/** What the worker does about twice a second for every partition it owns. */
-export async function sweep(redis: Redis, { sql }: Stack): Promise<number> {
-  let released = 0;
-  for (let partition = 0; partition < PARTITIONS; partition++)
-    released += await expireReservations({ redis, sql }, partition, 500);
-  return released;
-}
+export { sweep } from './sweep.ts';
 
 export function ask(
   code: string,

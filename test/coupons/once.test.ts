@@ -6,6 +6,7 @@ import { type Socket, connect, createServer } from 'node:net';
 import { Client, type Reply } from '../client.ts';
 import { eventually } from '../processes.ts';
 import { openStack } from '../stack.ts';
+import { openCounters } from './sweep.ts';
 
 // Other tests may have the machine at the same time.
 setDefaultTimeout(60_000);
@@ -20,6 +21,7 @@ type Answer = Reply<Redemption>;
 
 const stack = await openStack('coupon-once', async (opened) => {
   const { key } = await opened.createTenant('once');
+  await openCounters(opened);
   const proxy = await losingProxy(opened.redisUrl);
   afterAll(() => proxy.close());
   const near = await opened.startIngress();

@@ -48,6 +48,7 @@ async function eventsOf(id: string): Promise<string[]> {
 }
 
 beforeAll(async () => {
+  await sweep(desk.redis, stack);
   for (const code of ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H']) {
     await putTerms(stack, desks, tenant, code, fixed());
   }

@@ -1,16 +1,23 @@
--- What reserve.lua and settle.lua begin with: both take a batch of redemptions of one partition and
--- decide them in order, each by what those before it have left. What is read is read once and
--- changed here; the streams, counters and announcements of all are written together at the end.
+-- What reserve.lua and settle.lua begin with, after opening.lua: both take a batch of redemptions
+-- of one partition and decide them in order, each by what those before it have left. What is read
+-- is read once and changed here; the streams, counters and announcements of all are written
+-- together at the end.
 -- Invariant: nothing of a batch is written before all of it is decided, except that customers are
--- counted or no longer counted.
+-- counted or no longer counted, and nothing at all where a partition of its codes is closed.
 -- Keys: stream, its offset, expiries. Arguments: places and items in msgpack; the events of all
 -- items, one after the other. A place is a partition that some code is in: number, life, changes,
 -- counter of changes. An item begins with the number and the bytes of its events.
 local batch = cmsgpack.unpack(ARGV[1])
 local items = batch[2]
-local places = {}
-for _, place in ipairs(batch[1]) do
-  places[place[1]] = { life_key = place[2], changes = place[3], changed = place[4], members = {} }
+local places, lives = {}, {}
+for i, place in ipairs(batch[1]) do
+  places[place[1]] = { changes = place[3], changed = place[4], members = {} }
+  lives[i] = place[2]
+end
+local closed = false
+for i, life in ipairs(redis.call('MGET', unpack(lives))) do
+  closed = closed or not is_open(life)
+  places[batch[1][i][1]].is_new = life and string.sub(life, 1, 8) == 'without_'
 end
 
 -- A redemption is one string: status, offset of its latest event, why, expires_at ms, record.
@@ -20,6 +27,7 @@ local function redemption_of(text)
   return { status = status, why = why, expires = expires, rest = rest }
 end
 
+-- A coupon is warm when its counters are here. Of others only the version may be known (adopt.lua).
 local coupons = {}
 local function coupon_at(key)
   local coupon = coupons[key]
@@ -30,7 +38,7 @@ local function coupon_at(key)
     known_version = tonumber(found[1]), known_moves = tonumber(found[6]),
     version = tonumber(found[1]), reserved = tonumber(found[2]), redeemed = tonumber(found[3]),
     budget_used = tonumber(found[4]), counted = found[5], moves = tonumber(found[6]),
-    customer_uses = {},
+    warm = found[5] and true, customer_uses = {},
   }
   coupons[key] = coupon
   return coupon

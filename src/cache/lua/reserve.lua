@@ -8,9 +8,9 @@
 -- Takes further: how long to keep a settled redemption, a settled order and an answer, in ms.
 -- Gives for each item: {'reserved', offset, per code: uses, budget used} or what is in the way:
 --   {'answered', answer} by its idempotency key, {'held', redemption key} by its own order,
---   {'closed', i} Redis is new here and not opened yet, {'cold', i} the code's counters are not
---   here, {'stale', i} newer terms are known, {'customer_cold', i, moves}, {'balance', i, left} a
---   gift holds another amount than expected, {'refused', i, reason}.
+--   {'closed'} the counters may not be used yet, {'cold', i} the code's are not here, {'stale', i}
+--   newer terms are known, {'customer_cold', i, moves}, {'balance', i, left} a gift holds another
+--   amount than expected, {'refused', i, reason}.
 -- Safe to repeat: yes, its own answer or order then holds it.
 local settled_memory, order_memory, answer_memory = ARGV[3], ARGV[4], ARGV[5]
 
@@ -35,12 +35,11 @@ end
 local function load(code, i)
   local key, version, place = code[1], code[5], places[code[4]]
   local coupon = coupon_at(key)
-  if not coupon.version then
-    if place.life == nil then place.life = redis.call('GET', place.life_key) end
-    if not place.life then return nil, { 'closed', i } end
+  if not coupon.counted then
     -- Redemptions were recorded before this Redis began: this code may have some.
-    if place.life ~= 'without_history' then return nil, { 'cold', i } end
-    coupon.version, coupon.reserved, coupon.redeemed, coupon.budget_used = version, 0, 0, 0
+    if not place.is_new then return nil, { 'cold', i } end
+    coupon.version = coupon.version or version
+    coupon.reserved, coupon.redeemed, coupon.budget_used = 0, 0, 0
     coupon.counted, coupon.moves = 'all', 0
   end
   if version < coupon.version then return nil, { 'stale', i } end
@@ -50,11 +49,12 @@ end
 -- Customers are counted only while a limit asks for it. `all`: who has no count has no use.
 -- `none`: nobody is counted. `some`: who has no count must be looked up in the ledger's rows.
 -- Written at once and before counts go, since this reservation may yet be refused; a code that
--- Redis does not have has nothing to keep.
+-- Redis does not have has nothing to keep. Who looks up a customer meanwhile must look again.
 local function count_by(coupon, key, counted)
-  coupon.counted = counted
-  coupon.customer_uses = {}
-  if coupon.known_version then redis.call('HSET', key, 'counted', counted) end
+  coupon.counted, coupon.customer_uses, coupon.moves = counted, {}, coupon.moves + 1
+  if not coupon.warm then return end
+  redis.call('HSET', key, 'counted', counted, 'moves', whole(coupon.moves))
+  coupon.known_moves = coupon.moves
 end
 
 local function customer_uses(coupon, code, customer, i)
@@ -95,6 +95,7 @@ end
 local function decide(item)
   local slot, customer, codes = item[3], item[9], item[11]
   if slot ~= '' and held[slot] then return { 'answered', held[slot] } end
+  if closed then return { 'closed' } end
   for _, code in ipairs(codes) do
     local holder = held[code[3]]
     if holder and not is_released(holder) then return { 'held', holder } end

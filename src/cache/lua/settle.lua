@@ -3,7 +3,8 @@
 --   committed), customer, codes. A code: coupon, customers, order, partition, discount.
 -- Takes further: how long to keep a settled redemption and a settled order in ms.
 -- Gives for each item: {'settled', offset}, {'unchanged'} where it is already so (or has not
---   expired), {'missing'}, {'refused', reason}, {'cold', i} where the code's counters are not here.
+--   expired), {'missing'}, {'refused', reason}, {'cold', i} where the code's counters are not here,
+--   {'closed'} where no counters may be used yet.
 -- Safe to repeat: yes.
 local settled_memory, order_memory = ARGV[3], ARGV[4]
 
@@ -32,13 +33,14 @@ local function obstacle_of(state, target, why, codes)
     return { 'unchanged' }
   end
   for i, code in ipairs(codes) do
-    if not coupon_at(code[1]).known_version then return { 'cold', i } end
+    if not coupon_at(code[1]).warm then return { 'cold', i } end
   end
   return nil
 end
 
 local gone, changed = {}, {}
 local function decide(item)
+  if closed then return { 'closed' } end
   local key, target, why, codes = item[3], item[4], item[5], item[7]
   local state = redemptions[key]
   local obstacle = not state and { 'missing' } or obstacle_of(state, target, why, codes)
