@@ -121,18 +121,23 @@ export const Order = closed({ id: Type.Optional(ClientId), ...orderProperties })
 export type Order = Static<typeof Order>;
 
 const Segments = Type.Optional(Type.Array(ClientId, { maxItems: 100 }));
-/** Either `code` or `codes`; the routes check that it is exactly one of them. */
+/** Either `code` or `codes`; the routes check that it is exactly one of them. The keyword is for
+ * readers of the document: the compiled check does not know it. */
+const oneOfThem = { oneOf: [{ required: ['code'] }, { required: ['codes'] }] };
 const codeProperties = {
   code: Type.Optional(CouponCode),
   codes: Type.Optional(Type.Array(CouponCode, { minItems: 1, maxItems: 10, uniqueItems: true })),
 };
 
-export const CheckRequest = closed({
-  ...codeProperties,
-  customer_id: Type.Optional(ClientId),
-  segments: Segments,
-  order: Order,
-});
+export const CheckRequest = closed(
+  {
+    ...codeProperties,
+    customer_id: Type.Optional(ClientId),
+    segments: Segments,
+    order: Order,
+  },
+  oneOfThem,
+);
 export type CheckRequest = Static<typeof CheckRequest>;
 
 export const CheckBatchRequest = closed({
@@ -164,14 +169,17 @@ export const CheckAnswer = Type.Union([Accepted, Refused, StackAnswer]);
 export type CheckAnswer = Static<typeof CheckAnswer>;
 export const CheckBatchAnswer = closed({ results: Type.Array(CheckAnswer) });
 
-export const RedemptionRequest = closed({
-  ...codeProperties,
-  customer_id: ClientId,
-  segments: Segments,
-  order: closed({ id: ClientId, ...orderProperties }),
-  ttl_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, default: 900 })),
-  commit: Type.Optional(Type.Boolean({ default: false })),
-});
+export const RedemptionRequest = closed(
+  {
+    ...codeProperties,
+    customer_id: ClientId,
+    segments: Segments,
+    order: closed({ id: ClientId, ...orderProperties }),
+    ttl_s: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, default: 900 })),
+    commit: Type.Optional(Type.Boolean({ default: false })),
+  },
+  oneOfThem,
+);
 export type RedemptionRequest = Static<typeof RedemptionRequest>;
 
 export const RedemptionId = Type.String({

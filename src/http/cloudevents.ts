@@ -1,26 +1,9 @@
 // CloudEvents 1.0 over HTTP (structured, batched and binary mode) to our own form of an event.
 // `source` is required but is not part of the identity: ids are unique within a tenant.
 // Invariant: what is not a CloudEvent comes out as something that the event's shape refuses.
-import { Type } from '@sinclair/typebox';
-import { ClientId, nullable } from '../../schemas/primitives.ts';
 
 export const STRUCTURED = 'application/cloudevents+json';
 export const BATCHED = 'application/cloudevents-batch+json';
-
-/** For the document. Extension attributes are allowed and, but for `traceparent`, ignored. */
-export const CloudEvent = Type.Object(
-  {
-    specversion: Type.Literal('1.0'),
-    id: ClientId,
-    source: Type.String({ minLength: 1 }),
-    type: Type.String(),
-    time: Type.Optional(Type.String({ description: 'RFC 3339, with whatever offset.' })),
-    datacontenttype: Type.Optional(Type.Literal('application/json')),
-    subject: Type.Optional(nullable(Type.String())),
-    data: Type.Object({}, { additionalProperties: true }),
-  },
-  { additionalProperties: true, description: 'CloudEvents 1.0, JSON format.' },
-);
 
 /** The native form; values are passed on unchecked. Null when it is not a CloudEvent at all. */
 export function fromCloudEvent(value: unknown): Record<string, unknown> | null {

@@ -11,7 +11,11 @@ export const LIMIT_MAX = 200;
 export const pageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX, default: LIMIT_DEFAULT })),
   cursor: Type.Optional(
-    Type.String({ maxLength: 400, description: '`next_cursor` of the page before.' }),
+    Type.String({
+      maxLength: 500,
+      pattern: '^[A-Za-z0-9_-]+$',
+      description: '`next_cursor` of the page before.',
+    }),
   ),
 };
 
@@ -42,9 +46,12 @@ export function page<Row, Item>(
   };
 }
 
+/** Where a page ends is a sequence, a code or an id: visible ASCII, which the store can compare. */
+const form = /^1:[\x21-\x7e]{1,300}$/;
+
 function decoded(cursor: string): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!text.startsWith('1:') || Buffer.from(text).toString('base64url') !== cursor)
+  if (!form.test(text) || Buffer.from(text).toString('base64url') !== cursor)
     throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
   return text.slice(2);
 }

@@ -29,6 +29,7 @@ const problemNames: Readonly<Record<number, string>> = {
   401: 'Unknown or missing key',
   403: 'The key lacks the scope',
   404: 'Not found',
+  408: 'The body did not arrive in time',
   409: 'Refused; `code` is the reason',
   413: 'The body is too large',
   415: 'The content type is not accepted',
@@ -95,6 +96,7 @@ function parameters(route: Route): object[] {
         type: 'string',
         minLength: 1,
         maxLength: 128,
+        pattern: '^[\\x21-\\x7e]+$',
         description: `The first answer is given again for ${REPLAY_S / 3600} hours.`,
       }),
     );
@@ -118,12 +120,14 @@ function fields(schema: TObject | undefined) {
 }
 
 function requestBody(route: Route): object {
-  const types = route.contentTypes ?? ['application/json'];
+  const bodies = route.bodies ?? { 'application/json': route.body! };
   const examples = named(route.examples.filter((example) => example.body !== undefined));
-  return {
-    required: true,
-    content: Object.fromEntries(types.map((type) => [type, { schema: route.body, examples }])),
-  };
+  const content = Object.entries(bodies).map(([type, schema]) => [
+    type,
+    // They are in our own form.
+    { schema, ...(type === 'application/json' && { examples }) },
+  ]);
+  return { required: true, content: Object.fromEntries(content) as object };
 }
 
 function named(examples: readonly RouteExample[]): object {
@@ -152,7 +156,7 @@ function problemResponse(status: number): object {
 function problemStatuses(route: Route): number[] {
   const statuses = new Set(route.problems ?? []);
   if (route.scope !== null) for (const status of [401, 403, 429, 503]) statuses.add(status);
-  if (route.body) for (const status of [400, 413, 415, 422]) statuses.add(status);
+  if (route.body) for (const status of [400, 408, 413, 415, 422]) statuses.add(status);
   if (route.params) statuses.add(422);
   if (route.query) for (const status of [400, 422]) statuses.add(status);
   if (route.idempotent) for (const status of [400, 409, 422]) statuses.add(status);

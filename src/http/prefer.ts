@@ -29,8 +29,11 @@ export function afterLedger(
   { settlement, waits }: { settlement: Settlement; waits: WaitLimits },
 ): Route {
   if (!route.accepts) return route;
+  const [answered] = Object.values(route.answers);
+  const late = { ...answered!, description: 'Done, but the ledger did not come so far in time.' };
   return {
     ...route,
+    answers: { ...route.answers, 202: late },
     async handler(context): Promise<Outcome> {
       const outcome = await route.handler(context);
       const waitMs = ledgerWaitOf(context.headers, waits);

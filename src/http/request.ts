@@ -60,7 +60,8 @@ export function pathOf(url: string): string {
 export function queryOf(url: string): Record<string, string> | Problem {
   const start = url.indexOf('?');
   if (start < 0) return {};
-  const query: Record<string, string> = {};
+  // Without a prototype, or a parameter named __proto__ would vanish instead of being refused.
+  const query = Object.create(null) as Record<string, string>;
   for (const [name, value] of new URLSearchParams(url.slice(start + 1))) {
     if (Object.hasOwn(query, name))
       return problem(400, 'malformed_request', 'A query parameter is given twice.');

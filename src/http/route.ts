@@ -105,6 +105,8 @@ export interface Route<
   body?: Body;
   /** The schema is for the document only; the handler checks item by item. */
   bodyCheckedByHandler?: boolean;
+  /** By content type, for the document, where they are not the same. */
+  bodies?: Readonly<Record<string, TSchema>>;
   /** Default: BODY_BYTES_MAX, 32 KiB. */
   bodyBytesMax?: number;
   /** Default application/json. */

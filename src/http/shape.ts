@@ -1,12 +1,13 @@
 // Shapes: TypeBox schemas compiled once, and what is wrong with a value as JSON pointers.
 // Invariant: neither a pointer nor a detail repeats a value of the caller, only names of members.
 import { type TypeCheck, TypeCompiler, ValueErrorType } from '@sinclair/typebox/compiler';
-import { Value } from '@sinclair/typebox/value';
-import type { TSchema } from '@sinclair/typebox';
+import type { TObject, TSchema } from '@sinclair/typebox';
 import { type Problem, type ProblemError, problem } from './problem.ts';
 
 const ERRORS_MAX = 20;
 const POINTER_CHARACTERS_MAX = 200;
+/** As we write them: `true`, `1e2` and `007` are no integers. */
+const integerForm = /^(?:0|-?[1-9]\d{0,14})$/;
 
 export class Shape {
   private readonly compiled: TypeCheck<TSchema>;
@@ -47,7 +48,13 @@ export class Shape {
 
   /** Texts of a query or a path as the types that the schema names; what does not fit stays. */
   convert(texts: Record<string, string>): unknown {
-    return Value.Convert(this.schema, texts);
+    const { properties = {} } = this.schema as Partial<TObject>;
+    return Object.fromEntries(
+      Object.entries(texts).map(([name, text]) => [
+        name,
+        properties[name]?.type === 'integer' && integerForm.test(text) ? Number(text) : text,
+      ]),
+    );
   }
 }
 

@@ -2,18 +2,17 @@
 // Invariant: every item of a request gets a result, in order; nothing is dropped silently.
 import { Type } from '@sinclair/typebox';
 import type { Redis } from 'ioredis';
-import { EventInput } from '../../schemas/events.ts';
 import { eventDefinitions } from '../../schemas/index.ts';
 import { ClientId, Position, Time, closed } from '../../schemas/primitives.ts';
 import { Amount } from '../../schemas/accounts.ts';
 import {
   BATCHED,
-  CloudEvent,
   STRUCTURED,
   fromBinary,
   fromCloudEvent,
   isBinaryMode,
 } from '../http/cloudevents.ts';
+import { ITEMS_MAX, eventBodies } from '../http/event-bodies.ts';
 import type { Ingest, ItemResult } from '../http/ingest.ts';
 import { ProblemDocument } from '../http/openapi.ts';
 import { PREFERENCE_APPLIED, type WaitLimits, ledgerWaitOf } from '../http/prefer.ts';
@@ -36,8 +35,6 @@ export interface EventParts {
   waits: WaitLimits;
   batchBytesMax: number;
 }
-
-const ITEMS_MAX = 1_000;
 
 const Result = closed({
   id: Type.Union([ClientId, Type.Null()]),
@@ -109,12 +106,9 @@ function sendEvents(parts: EventParts): Route {
     accepts: true,
     bodyCheckedByHandler: true,
     bodyBytesMax: parts.batchBytesMax,
-    contentTypes: ['application/json', STRUCTURED, BATCHED],
-    body: Type.Union([
-      EventInput,
-      CloudEvent,
-      Type.Array(Type.Union([EventInput, CloudEvent]), { minItems: 1, maxItems: ITEMS_MAX }),
-    ]),
+    contentTypes: Object.keys(eventBodies),
+    body: Type.Union(Object.values(eventBodies)),
+    bodies: eventBodies,
     answers: {
       200: { description: 'Settled, with `Prefer: wait=ledger`.', schema: Results },
       202: { description: 'Redis has every event that is accepted.', schema: Results },

@@ -58,7 +58,7 @@ export function limitRoutes({ sql }: { sql: Sql }): Route[] {
     method: 'PUT',
     path: '/v1/limits/{policy}',
     summary: 'Set the quotas of a policy; null lifts it',
-    params: closed({ policy: Type.String({ enum: [...policyNames] }) }),
+    params: closed({ policy: Type.Union(policyNames.map((name) => Type.Literal(name))) }),
     body: nullable(QuotasShape),
     answers: { 200: { description: 'As it holds from now on.', schema: PolicyShape } },
     examples: [
@@ -72,7 +72,7 @@ export function limitRoutes({ sql }: { sql: Sql }): Route[] {
     ],
     async handler({ tenant, key, params, body }) {
       await putLimits(sql, tenant, params.policy, body, `key:${key.id}`);
-      return json(200, shown(params.policy as PolicyName, body));
+      return json(200, shown(params.policy, body));
     },
   });
 
