@@ -1,5 +1,5 @@
-// Each scope alone against each operation: let in or 403, exactly as the document and the table here
-// say. A new operation is missing in the table until somebody decides who may use it.
+// Each scope alone against each operation: let in or 403, as the document and the table here say.
+// A new operation is missing in the table until somebody decides who may use it.
 import { describe, expect, test } from 'bun:test';
 import { scopes } from '../../src/http/route.ts';
 import { openDoor } from '../http/door.ts';
