@@ -4,23 +4,26 @@
 // Writers set absolute values with the sequence as version, so that a late or repeated write cannot
 // turn a balance back. The field "*" says that the hash names every unit of the account.
 // Invariant: a cached balance is never newer than the ledger, and older only until the write after
-// its commit arrives; when such a write may have been lost, the generation changes and all expire.
+// its commit arrives; when such a write may have been lost, the generation goes and all expire. In
+// a Redis that has no memory left both take away, and add nothing.
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 
 /** Takes: generation key, an account hash for each change; each as "<unit> <sequence>:<balance>".
- * Writes into hashes of this generation only: what is not there cannot be out of date.
- * Safe to repeat: yes, older sequences lose. */
+ * Writes into hashes of this generation only: what is not there cannot be out of date. A hash that
+ * cannot take its change goes. Safe to repeat: yes, older sequences lose. */
 const PUT = `
-local generation = redis.call('GET', KEYS[1]) or '0'
+local generation = redis.call('GET', KEYS[1])
+if not generation then return 0 end
 for i = 2, #KEYS do
   if redis.call('HGET', KEYS[i], '#') == generation then
     local unit, value = string.match(ARGV[i - 1], '^(%S+) (.+)$')
     local held = redis.call('HGET', KEYS[i], unit)
     if not held or
         tonumber(string.match(held, '^%d+')) < tonumber(string.match(value, '^%d+')) then
-      redis.call('HSET', KEYS[i], unit, value)
+      local written = redis.pcall('HSET', KEYS[i], unit, value)
+      if type(written) == 'table' and written.err then redis.call('DEL', KEYS[i]) end
     end
   end
 end
@@ -28,9 +31,15 @@ return 1
 `;
 
 /** Takes: generation key, account hash; a claim, its time to live in s.
- * Gives: the hash's fields and values. Where it is of no use, it is claimed first ("?"). */
+ * Gives: the hash's fields and values. Where it is of no use, it is claimed first ("?"). The
+ * first generation is named by the time, so that none comes twice. */
 const GET = `
-local generation = redis.call('GET', KEYS[1]) or '0'
+local generation = redis.call('GET', KEYS[1])
+if not generation then
+  local time = redis.call('TIME')
+  generation = time[1] .. string.format('%06d', time[2])
+  redis.call('SET', KEYS[1], generation)
+end
 if redis.call('HGET', KEYS[2], '#') ~= generation then
   redis.call('DEL', KEYS[2])
   redis.call('HSET', KEYS[2], '#', generation, '?', ARGV[1])
@@ -44,8 +53,8 @@ return redis.call('HGETALL', KEYS[2])
  * Marks the hash complete, unless it is another one by now: that may have missed a commit which
  * these balances do not have either. Safe to repeat: yes. */
 const FILL = `
-local generation = redis.call('GET', KEYS[1]) or '0'
-if redis.call('HGET', KEYS[2], '#') ~= generation then return 0 end
+local generation = redis.call('GET', KEYS[1])
+if not generation or redis.call('HGET', KEYS[2], '#') ~= generation then return 0 end
 if redis.call('HGET', KEYS[2], '?') ~= ARGV[1] then return 0 end
 for i = 3, #ARGV, 3 do
   local held = redis.call('HGET', KEYS[2], ARGV[i])
@@ -55,6 +64,14 @@ for i = 3, #ARGV, 3 do
 end
 redis.call('HSET', KEYS[2], '*', '1')
 redis.call('EXPIRE', KEYS[2], ARGV[2])
+return 1
+`;
+
+/** Takes: generation key. Begins another generation, or none where there is no memory for it.
+ * Safe to repeat: yes. */
+const EXPIRE = `
+local begun = redis.pcall('INCR', KEYS[1])
+if type(begun) == 'table' then redis.call('DEL', KEYS[1]) end
 return 1
 `;
 
@@ -92,6 +109,10 @@ interface Scripts {
   ): Promise<number>;
 }
 
+interface Expiry {
+  balancesExpire(generation: string): unknown;
+}
+
 export class BalanceCache {
   private readonly scripts: Redis & Scripts;
 
@@ -100,6 +121,7 @@ export class BalanceCache {
     private readonly ttlS: number,
   ) {
     redis.defineCommand('balancesPut', { lua: PUT });
+    redis.defineCommand('balancesExpire', { numberOfKeys: 1, lua: EXPIRE });
     redis.defineCommand('balancesGet', { numberOfKeys: 2, lua: GET });
     redis.defineCommand('balancesFill', { numberOfKeys: 2, lua: FILL });
     this.scripts = redis as Redis & Scripts;
@@ -163,9 +185,9 @@ export class BalanceCache {
 
   /** Makes every cached balance obsolete: for when a write after a commit may have been lost. */
   async expireAll(): Promise<void> {
-    const pipeline = this.redis.pipeline();
+    const pipeline = this.redis.pipeline() as ChainableCommander & Expiry;
     for (let partition = 0; partition < PARTITIONS; partition++)
-      pipeline.incr(generationKey(partition));
+      pipeline.balancesExpire(generationKey(partition));
     const replies = await pipeline.exec();
     for (const [error] of replies ?? []) if (error) throw error;
   }

@@ -208,8 +208,8 @@ export class Guard {
     const { log } = this.parts;
     const facts = { ...idsOf(context), route: this.route.name, err: error };
     const outage = outageOf(error);
-    if (outage) log.warn(facts, 'a store is away');
-    else log.error(facts, 'request failed');
+    if (!outage) log.error(facts, 'request failed');
+    else if (this.meter.mayLogFailure()) log.warn(facts, 'a store is away');
     return outage ?? problem(500, 'internal_error', 'It has been logged under the request id.');
   }
 

@@ -46,7 +46,8 @@ export class RouteMeter {
     this.log[status < 500 ? 'info' : 'warn'](facts, 'request');
   }
 
-  private mayLogFailure(): boolean {
+  /** Whether a line about a failure is still within what this second may take. */
+  mayLogFailure(): boolean {
     if (this.polled) return false;
     const second = Math.floor(performance.now() / 1_000);
     if (second !== this.failureSecond) {

@@ -83,6 +83,11 @@ export async function redisReady(client: Redis, timeoutMs = 5_000): Promise<void
   });
 }
 
+/** Redis has reached its `maxmemory`: it takes nothing more, and still gives and forgets. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('OOM ');
+}
+
 /** Without a listener, ioredis prints every connection error; callers see rejections instead. */
 function quiet(client: Redis): Redis {
   client.on('error', () => {});

@@ -43,7 +43,7 @@ export async function staleBalances(redis: Redis, sql: Sql): Promise<Problem[]> 
 async function differing(redis: Redis, sql: Sql, partition: number): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const prefix = `${hashTag(partition)}:balances:`;
-  const generation = (await redis.get(`${prefix}generation`)) ?? '0';
+  const generation = (await redis.get(`${prefix}generation`)) ?? '';
   let cursor = '0';
   do {
     const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', PAGE);

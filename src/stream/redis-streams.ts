@@ -1,7 +1,9 @@
 // Streams as Redis keeps them: one consumer group, offsets and settled positions beside them.
 // Invariants: trimming never passes the oldest pending entry of any group; a call is one round
-// trip, or a few in order.
-import type { Redis } from 'ioredis';
+// trip, or a few in order. In a Redis without memory, what lets events go goes on: the key of the
+// settled position is then late, and put right by the next announcement.
+import type { ChainableCommander, Redis } from 'ioredis';
+import { isOutOfMemory } from '../io/redis.ts';
 import type { ClaimedPage, Conclusion, StreamEntry, StreamFill, StreamStore } from './ports.ts';
 import {
   GROUP,
@@ -95,7 +97,8 @@ export class RedisStreams implements StreamStore {
     try {
       await this.redis.xgroup('CREATE', streamKey(topic, partition), GROUP, '0', 'MKSTREAM');
     } catch (error) {
-      if (!String(error).includes('BUSYGROUP')) throw error;
+      // Without memory Redis does not even look whether there is one; the next read will tell.
+      if (!String(error).includes('BUSYGROUP') && !isOutOfMemory(error)) throw error;
     }
   }
 
@@ -147,13 +150,14 @@ export class RedisStreams implements StreamStore {
       pipeline.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${announced}`);
       if (acknowledge.length > 0) pipeline.xack(streamKey(topic, partition), GROUP, ...acknowledge);
     }
-    const replies = await pipeline.exec();
-    for (const [error] of replies ?? []) if (error) throw error;
+    await run(pipeline);
   }
 
   async announce({ topic, partition }: StreamId, offset: number): Promise<void> {
-    await this.redis.set(settledKey(topic, partition), offset);
-    await this.redis.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${offset}`);
+    const pipeline = this.redis.pipeline();
+    pipeline.set(settledKey(topic, partition), offset);
+    pipeline.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${offset}`);
+    await run(pipeline);
   }
 
   async trim({ topic, partition }: StreamId): Promise<StreamFill> {
@@ -173,6 +177,11 @@ export class RedisStreams implements StreamStore {
     const keys = [offsetKey(topic, partition), lifeKey(topic, partition)] as const;
     return await this.scripts.offsetRaise(...keys, settled);
   }
+}
+
+async function run(pipeline: ChainableCommander): Promise<void> {
+  const replies = await pipeline.exec();
+  for (const [error] of replies ?? []) if (error && !isOutOfMemory(error)) throw error;
 }
 
 function entryOf([id, fields]: RawEntry): StreamEntry {
