@@ -18,11 +18,13 @@ const POLICY = [
 const secured = {
   'Content-Security-Policy': POLICY,
   'X-Content-Type-Options': 'nosniff',
+  // For browsers that do not know frame-ancestors.
+  'X-Frame-Options': 'DENY',
   'Referrer-Policy': 'no-referrer',
 } as const;
 
 const START = `SwaggerUIBundle({
-  url: '/openapi.json', dom_id: '#ui', deepLinking: true, persistAuthorization: true,
+  url: '/openapi.json', dom_id: '#ui', deepLinking: true, persistAuthorization: false,
   validatorUrl: null,
 });
 `;
