@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Config } from '../src/config.ts';
 import { endWithin, stopSignal } from '../src/io/lifecycle.ts';
-import { createLog } from '../src/io/log.ts';
+import { type Log, createLog } from '../src/io/log.ts';
 import { publishMetrics, watchProcess } from '../src/io/metrics-text.ts';
 import { Metrics } from '../src/io/metrics.ts';
-import { type Sql, connectPostgres } from '../src/io/postgres.ts';
+import { type Sql, connectPostgres, durabilitySettings } from '../src/io/postgres.ts';
 import { blockingClient, producerClient, writingClient } from '../src/io/redis.ts';
 import type { Rule } from '../src/ledger/decision.ts';
 import { storesReady } from '../src/store/ready.ts';
@@ -50,6 +50,7 @@ export async function runWorker(
   const ready = storesReady([clients.redis, clients.writer, clients.blocking], clients.sql, log);
   if (await Promise.race([ready, stopping])) return;
 
+  await warnOfWeakness(clients.sql, log);
   const metrics = new Metrics();
   watchProcess(metrics);
   const worker = await start(config, name, clients, { metrics, log, rules });
@@ -65,6 +66,12 @@ export async function runWorker(
   clients.writer.disconnect();
   clients.blocking.disconnect();
   await clients.sql.end({ timeout: 2 });
+}
+
+/** What is acknowledged in Redis after a commit that a crash undoes is lost. */
+async function warnOfWeakness(sql: Sql, log: Log): Promise<void> {
+  for (const { name, setting, safe } of await durabilitySettings(sql))
+    if (!safe) log.warn(`Postgres has ${name} ${setting}: a crash may lose committed events`);
 }
 
 function start(

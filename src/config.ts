@@ -76,7 +76,7 @@ const settings = {
   redisAppendfsync: choice<'always' | 'everysec'>(
     'REDIS_APPENDFSYNC',
     'always',
-    'when the private Redis writes to disk; everysec may lose a second in a power cut',
+    'when the private Redis writes to disk; everysec may lose two seconds in a crash',
     ['always', 'everysec'],
   ),
   redisMaxmemoryMb: integer(

@@ -1,6 +1,6 @@
 // What doctor looks at in Redis and Postgres: versions, and the settings that money depends on.
 import type { Redis } from 'ioredis';
-import { APP_ROLE, connectPostgres, type Sql } from '../io/postgres.ts';
+import { APP_ROLE, connectPostgres, durabilitySettings, type Sql } from '../io/postgres.ts';
 import { redisSetting, replicasOnline } from '../io/redis-promise.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { schemaIsCurrent } from '../store/migrate.ts';
@@ -94,11 +94,8 @@ export async function postgresChecks(url: string): Promise<Check[]> {
 }
 
 async function durability(sql: Sql): Promise<Check[]> {
-  const rows = await sql<{ name: string; setting: string }[]>`
-    select name, setting from pg_settings
-    where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name`;
-  return rows.map(({ name, setting }) => {
-    const ok = setting !== 'off';
+  const settings = await durabilitySettings(sql);
+  return settings.map(({ name, setting, safe: ok }) => {
     const fix = ok ? '' : `set ${name} to on: a crash would lose or break the ledger`;
     return { name: `postgres ${name}`, ok, detail: setting, fix };
   });

@@ -44,6 +44,20 @@ export function connectPostgres(url: string, options: PostgresOptions): Sql {
   }) as unknown as Sql;
 }
 
+export interface DurabilitySetting {
+  name: string;
+  setting: string;
+  safe: boolean;
+}
+
+/** Settings of the server by which a crash loses what was committed, or breaks it. */
+export async function durabilitySettings(sql: Sql): Promise<DurabilitySetting[]> {
+  const rows = await sql<{ name: string; setting: string }[]>`
+    select name, setting from pg_settings
+    where name in ('fsync', 'synchronous_commit', 'full_page_writes') order by name`;
+  return rows.map(({ name, setting }) => ({ name, setting, safe: setting !== 'off' }));
+}
+
 /** SQLSTATE of a server error; undefined for a lost connection or anything else. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof postgres.PostgresError ? error.code : undefined;

@@ -19,7 +19,7 @@ export async function weaknessOf(redis: Redis): Promise<string | null> {
   if (appendfsync === 'no')
     return 'appendfsync is no: a power cut loses what was accepted in the last half minute or so';
   if (appendfsync === 'everysec')
-    return 'appendfsync is everysec: a power cut loses what was accepted in the last two seconds';
+    return 'appendfsync is everysec: a crash may lose what was accepted in the last two seconds';
   return null;
 }
 

@@ -79,6 +79,8 @@ export class LeaseKeeper {
 
   private async tick(starting: boolean): Promise<void> {
     const { store, world } = this.options;
+    // What was confirmed before we ask is in the answer, unless the ledger has lost it.
+    const confirmed = new Map([...this.owned.values()].map((one) => [one, one.settled]));
     const view = await within(store.renew(starting), RENEW_DEADLINE_MS, world.time);
     if (!view.current) {
       this.owned.clear();
@@ -86,21 +88,26 @@ export class LeaseKeeper {
       return;
     }
     if (this.stopping) return;
-    this.dropLost(view);
+    this.dropLost(view, confirmed);
     for (const row of view.streams) await this.reconcile(row, view.alive);
   }
 
-  private dropLost(view: LeaseView): void {
+  private dropLost(view: LeaseView, confirmed: ReadonlyMap<OwnedStream, number>): void {
     const rows = new Map(view.streams.map((row) => [row.stream, row]));
     for (const stream of this.owned.values()) {
       const row = rows.get(stream.name);
-      if (row?.epoch === stream.epoch) {
+      const forgotten = row ? (confirmed.get(stream) ?? 0) - row.settled : 0;
+      if (row?.epoch === stream.epoch && forgotten <= 0) {
         stream.settledSeen = row.settled;
         continue;
       }
       this.owned.delete(stream.name);
       this.leaving.delete(stream.name);
-      this.options.world.log.warn({ stream: stream.name }, 'lost the lease of a stream');
+      const said = { stream: stream.name };
+      // Taken over anew, it is read from where the ledger is now, under an epoch of its own.
+      if (forgotten > 0)
+        this.options.world.log.error({ ...said, forgotten }, 'Postgres has lost commits');
+      else this.options.world.log.warn(said, 'lost the lease of a stream');
     }
   }
 

@@ -9,6 +9,7 @@ import { RedisAddress, RedisServer } from './servers.ts';
 // Other tests may have the machine at the same time.
 setDefaultTimeout(60_000);
 const stack = await openStack('lost-tail');
+Object.assign(stack.environment, { LEASE_MS: '600', LEASE_RENEW_MS: '200' });
 const { key } = await stack.createTenant('lost-tail');
 
 /** All of one user, so that they are on one stream. */

@@ -31,11 +31,16 @@ export class RedisServer {
     private readonly options: RedisOptions,
   ) {}
 
-  /** On a copy of `from`, where that is given: a directory, as it is now. */
-  static async start(options: RedisOptions = {}, from?: string): Promise<RedisServer> {
+  /** On a copy of `from`, where that is given: a directory as it is now, changed by `damage`. */
+  static async start(
+    options: RedisOptions = {},
+    from?: string,
+    damage: (dir: string) => void = () => {},
+  ): Promise<RedisServer> {
     const dir = mkdtempSync(join(tmpdir(), 'tallyrace-redis-'));
     if (from) cpSync(from, dir, { recursive: true });
     else mkdirSync(join(dir, 'data'));
+    damage(dir);
     writeSecret(join(dir, 'password'), PASSWORD);
     const server = new RedisServer(dir, options.port ?? (await findFreePort()), options);
     afterAll(async () => {
