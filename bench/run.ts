@@ -30,6 +30,7 @@ import { overloadBench } from './overload.ts';
 import { redemptionBench } from './redemption.ts';
 import { rulesBench } from './rules.ts';
 import { validateBench } from './validate.ts';
+import { verifyBench } from './verify.ts';
 
 /** Run by name, and all of them when none is named. */
 const benches: Record<string, (options: BenchOptions) => Comparison[]> = {
@@ -55,6 +56,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   memory: memoryBench,
   overload: overloadBench,
   reads: readsBench,
+  verify: verifyBench,
 };
 
 const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]

@@ -20,7 +20,7 @@ export interface LastingStack extends LedgerStack {
   startIngress(): Promise<Started>;
   /** Comes back with empty buffers; `between` runs while it is down. */
   restartPostgres(between: () => Promise<void>): Promise<void>;
-  verify(): Promise<{ ok: boolean; seconds: number; output: string }>;
+  verify(...flags: string[]): Promise<{ ok: boolean; seconds: number; output: string }>;
   close(): Promise<void>;
 }
 
@@ -68,7 +68,7 @@ export async function openLastingStack(dir: string): Promise<LastingStack> {
       await between();
       postgres = await startPostgres(place);
     },
-    verify: () => verify(environment),
+    verify: (...flags) => verify(environment, flags),
     async close() {
       for (const verb of [...started.keys()]) await stop(verb);
       await owner.end({ timeout: 2 });
@@ -79,9 +79,9 @@ export async function openLastingStack(dir: string): Promise<LastingStack> {
   };
 }
 
-async function verify(environment: Record<string, string>) {
+async function verify(environment: Record<string, string>, flags: readonly string[]) {
   const startMs = performance.now();
-  const child = Bun.spawn([process.execPath, MAIN, 'verify', '--json'], {
+  const child = Bun.spawn([process.execPath, MAIN, 'verify', '--json', ...flags], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
