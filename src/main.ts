@@ -2,6 +2,7 @@
 // The tallyrace command: reads the command line, runs one verb, turns its end into an exit code.
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { ArchiveError } from './backup/archive.ts';
 import { exitCodes, Failure } from './cli/exit.ts';
 import { verbs } from './cli/index.ts';
 import { ConfigError } from './config.ts';
@@ -49,6 +50,7 @@ function message(error: Error): string {
 /** Null for a fault of ours, which is shown with its stack. */
 function codeOf(error: unknown): number | null {
   if (error instanceof Failure) return error.exitCode;
+  if (error instanceof ArchiveError) return exitCodes.checkFailed;
   if (error instanceof ConfigError) return exitCodes.configuration;
   if (error instanceof Unavailable || error instanceof MigrationError) return exitCodes.unavailable;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -1,5 +1,6 @@
 // Every verb of the command, one file each. A new verb is one import and one entry here.
 import type { Command } from 'commander';
+import { addBackup } from './backup.ts';
 import { addBench } from './bench.ts';
 import { addCoupons } from './coupons.ts';
 import { addDlq } from './dlq.ts';
@@ -20,6 +21,7 @@ export const verbs: readonly AddVerb[] = [
   addUp,
   addProcesses,
   addMigrate,
+  addBackup,
   addKeys,
   addCoupons,
   addVerify,

@@ -31,19 +31,31 @@ export interface SchemaState {
 
 export class MigrationError extends Error {}
 
+/** Stands in the schema while a backup is put back: what is there is not complete. */
+export const RESTORING = 'restoring';
+
+export interface MigrateOptions {
+  /** By whoever puts a backup back; anybody else is refused meanwhile. */
+  restoring?: boolean;
+  /** Files to apply, of those that are due. */
+  only?(name: string): boolean;
+}
+
 /** Applies what is missing; gives the names of the files it applied. Safe to run twice at once. */
 export async function migrate(
   url: string,
   say: (line: string) => void = () => {},
+  { restoring = false, only = () => true }: MigrateOptions = {},
 ): Promise<string[]> {
   const sql = connectPostgres(url, { max: 1, name: 'migrate', asOwner: true });
   try {
     const backend = await lock(sql);
     await prepare(sql);
+    if (!restoring) await refuseHalfRestored(sql);
     const state = stateOf(await recorded(sql));
     if (state.edited.length > 0) throw new MigrationError(state.detail);
     const due = new Set([...state.pending, ...state.changed]);
-    const files = sqlFiles().filter(({ name }) => due.has(name));
+    const files = sqlFiles().filter(({ name }) => due.has(name) && only(name));
     for (const file of files) {
       say(`apply ${file.name}`);
       await apply(sql, file, backend);
@@ -199,6 +211,15 @@ async function prepare(sql: Sql): Promise<void> {
       () => false,
     );
   if (!becomes) await allowed(sql, `grant ${APP_ROLE} to current_user`, advice);
+}
+
+async function refuseHalfRestored(sql: Sql): Promise<void> {
+  const [row] = await sql`select to_regclass(${`${SCHEMA}.${RESTORING}`}) is not null as half`;
+  if (row!['half'])
+    throw new MigrationError(
+      'a restore into this database is under way, or was not finished. When none runs, ' +
+        `"drop schema ${SCHEMA} cascade" and restore again`,
+    );
 }
 
 /** Runs it; where the owner may not, says what an administrator has to type. */
