@@ -11,6 +11,8 @@ const integerForm = /^(?:0|-?[1-9]\d{0,14})$/;
 
 export class Shape {
   private readonly compiled: TypeCheck<TSchema>;
+  /** Members that are integers, which a query or a path has as text. */
+  private readonly integers: readonly string[];
 
   constructor(
     readonly schema: TSchema,
@@ -18,6 +20,8 @@ export class Shape {
     private readonly prefix = '',
   ) {
     this.compiled = TypeCompiler.Compile(schema);
+    const members = Object.entries((schema as Partial<TObject>).properties ?? {});
+    this.integers = members.flatMap(([name, { type }]) => (type === 'integer' ? [name] : []));
   }
 
   fits(value: unknown): boolean {
@@ -48,13 +52,13 @@ export class Shape {
 
   /** Texts of a query or a path as the types that the schema names; what does not fit stays. */
   convert(texts: Record<string, string>): unknown {
-    const { properties = {} } = this.schema as Partial<TObject>;
-    return Object.fromEntries(
-      Object.entries(texts).map(([name, text]) => [
-        name,
-        properties[name]?.type === 'integer' && integerForm.test(text) ? Number(text) : text,
-      ]),
-    );
+    if (this.integers.length === 0) return texts;
+    const converted: Record<string, unknown> = { ...texts };
+    for (const name of this.integers) {
+      const text = texts[name];
+      if (text !== undefined && integerForm.test(text)) converted[name] = Number(text);
+    }
+    return converted;
   }
 }
 
