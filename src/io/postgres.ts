@@ -22,6 +22,8 @@ export function connectPostgres(url: string, options: PostgresOptions): Sql {
     max: options.max,
     idle_timeout: 0,
     connect_timeout: 5,
+    // Seconds before the next attempt. By itself the client waits up to 20 after an outage.
+    backoff: (attempts: number) => Math.min(0.05 * 2 ** Math.min(attempts, 5), 1),
     // A fresh connection now and then picks up new settings, and frees a leaking backend.
     max_lifetime: 60 * 60,
     // Without it, each connect costs a query; we pass every array as a text literal and cast it.
