@@ -125,6 +125,10 @@ export class LeaseKeeper {
       await store.release([held]);
       this.owned.delete(row.stream);
       this.leaving.delete(row.stream);
+    } else if (row.owner === worker) {
+      // Ours without our knowing: the reply to an acquisition was lost. While we live nobody else
+      // may take it, so it is given back.
+      await store.release([{ name: row.stream, epoch: row.epoch }]);
     }
   }
 
