@@ -124,7 +124,7 @@ test('half a black hole: the server hears, the client does not', async () => {
   await eventually('reset', () => one.ended.how !== null);
 });
 
-test('a lost reply: the request is carried out, its answer is dropped, the connection cut', async () => {
+test('a lost reply: the request is carried out, its answer dropped, the link cut', async () => {
   const one = await talk();
   const lost = proxy.loseReply({ request: /two/, done: (reply) => reply.includes('two') });
   one.socket.write('one');

@@ -1,7 +1,7 @@
 // A TCP proxy that harms what passes through it: slow, in pieces, held back, swallowed without a
 // word, cut. Any number of toxics at once, put on and taken off in any order.
-// Invariant: without toxics bytes pass unchanged and in order; what a toxic lets through is a prefix
-// of what was sent.
+// Invariant: without toxics bytes pass unchanged and in order; with them, what arrives is the
+// beginning of what was sent.
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import type { Dice } from './dice.ts';
 
