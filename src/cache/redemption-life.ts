@@ -155,6 +155,11 @@ function isOpen({ reign, partitions }: Lives): boolean {
   return partitions.every(({ life }) => life?.split(' ')[1] === reign);
 }
 
+/** Has the workers rebuild them from the ledger, as if Redis had lost them. */
+export async function closeCounters({ redis }: RedemptionScripts): Promise<void> {
+  await redis.del(allLives);
+}
+
 const waiting = new WeakMap<Redis, Promise<boolean>>();
 
 /** Whether the counters are open within a moment; however many ask, Redis is asked by one. */

@@ -3,9 +3,14 @@ import { type Command } from 'commander';
 import { rules } from '../../consumers/index.ts';
 import { eventDefinition } from '../../schemas/index.ts';
 import { BalanceCache } from '../cache/balances.ts';
+import { closeCounters, untilOpen } from '../cache/redemption-life.ts';
+import { RedemptionScripts } from '../cache/redemption-scripts.ts';
 import { replayDryRun } from '../store/replay.ts';
 import { Failure, exitCodes } from './exit.ts';
 import { withRunningServers } from './servers.ts';
+
+/** A worker that runs opens them within seconds; a backlog of redemptions takes longer. */
+const REBUILD_MS_MAX = 60_000;
 
 interface DryRunOptions {
   type?: string;
@@ -25,11 +30,25 @@ export function addReplay(program: Command): void {
       }),
     );
   verb
+    .command('coupons')
+    .description('rebuild the counters of coupons, and what is reserved, from the ledger')
+    .action(() => withRunningServers(({ redis }) => rebuildCounters(new RedemptionScripts(redis))));
+  verb
     .command('dry-run')
     .description('decide past events again, with the rules and terms of now; write nothing')
     .option('--type <type>', 'only events of this type')
     .option('--json', 'print JSON')
     .action((options: DryRunOptions) => dryRun(options));
+}
+
+/** Workers do it, once the ledger has every redemption that is on its way. */
+async function rebuildCounters(scripts: RedemptionScripts): Promise<void> {
+  await closeCounters(scripts);
+  console.log('the counters of coupons are closed; redemptions wait until they are rebuilt');
+  for (const deadline = Date.now() + REBUILD_MS_MAX; !(await untilOpen(scripts));)
+    if (Date.now() > deadline)
+      throw new Failure('not rebuilt yet; is a worker running?', exitCodes.unavailable);
+  console.log('they are open again');
 }
 
 async function dryRun({ type = '', json }: DryRunOptions): Promise<void> {
