@@ -1,7 +1,9 @@
 // Overload (T10): what a whole stack does at and beyond its capacity. A closed loop finds the
 // capacity, with the generator beside it; then an open loop offers shares of that.
-// `npm run bench -- overload [--subject checks|events] [--svg docs/overload.svg]`
+// `npm run bench -- overload [--subject checks|events|redemptions|balances|mix] [--svg …]`
 import type { CouponTerms } from '../schemas/coupons.ts';
+import { openCounters } from '../test/coupons/sweep.ts';
+import type { Stack } from '../test/services.ts';
 import { UsageError, readOptions } from './lib/arguments.ts';
 import { putCoupons } from './lib/coupons.ts';
 import { curvesSvg } from './lib/curve-svg.ts';
@@ -28,6 +30,10 @@ interface Subject {
 const subjects: Record<string, Subject> = {
   checks: { workload: { name: 'validate', keys: CODES, batch: 1 }, busyConnections: 64 },
   events: { workload: { name: 'ingest', keys: USERS, batch: 1 }, busyConnections: 512 },
+  redemptions: { workload: { name: 'redeem', keys: CODES, batch: 1 }, busyConnections: 512 },
+  // Of accounts that are not in the cache at first: Postgres is asked too.
+  balances: { workload: { name: 'balances', keys: USERS, batch: 1 }, busyConnections: 256 },
+  mix: { workload: { name: 'mixed', keys: CODES, batch: 1 }, busyConnections: 512 },
 };
 
 /** The largest share lasts `last` seconds, the others `seconds`. */
@@ -64,22 +70,24 @@ function measure(name: string, options: typeof standard): Promise<Curve> {
   const { workload, busyConnections } = subjects[name]!;
   const shares = options.shares.split(',').map(Number);
   const closed = { workload, connections: busyConnections, rate: null };
-  return withProduct(
-    { worker: true, prepare: (stack, tenant) => putCoupons(stack, tenant, CODES, TERMS) },
-    async ({ server }) => {
-      // Compiles the code and fills the caches.
-      await takeStep(server, { ...closed, seconds: BEFORE_SECONDS });
-      const capacity = (await takeStep(server, { ...closed, seconds: options.seconds })).good;
-      const steps: Step[] = [];
-      for (const share of shares) {
-        const seconds = share === shares.at(-1) ? options.last : options.seconds;
-        const rate = (capacity * share) / 100;
-        const offer = { workload, connections: options.connections, seconds, rate };
-        steps.push(await watched(`${name} at ${share} %`, server, offer, share));
-      }
-      return { name, capacity, steps };
-    },
-  );
+  return withProduct({ worker: true, prepare }, async ({ server }) => {
+    // Compiles the code and fills the caches.
+    await takeStep(server, { ...closed, seconds: BEFORE_SECONDS });
+    const capacity = (await takeStep(server, { ...closed, seconds: options.seconds })).good;
+    const steps: Step[] = [];
+    for (const share of shares) {
+      const seconds = share === shares.at(-1) ? options.last : options.seconds;
+      const rate = (capacity * share) / 100;
+      const offer = { workload, connections: options.connections, seconds, rate };
+      steps.push(await watched(`${name} at ${share} %`, server, offer, share));
+    }
+    return { name, capacity, steps };
+  });
+}
+
+async function prepare(stack: Stack, tenant: number): Promise<void> {
+  await putCoupons(stack, tenant, CODES, TERMS);
+  await openCounters(stack);
 }
 
 function watched(what: string, server: LoadedServer, offer: Offer, share: number): Promise<Step> {

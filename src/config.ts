@@ -120,7 +120,7 @@ const settings = {
   queueWaitMsMax: integer(
     'QUEUE_WAIT_MS_MAX',
     500,
-    'milliseconds requests may wait for their turn in one ingress; past it a share is refused, 503',
+    'milliseconds requests may wait in one ingress, or reads for a store; past it a share is 503',
     times,
   ),
   refusalHoldMs: integer(

@@ -105,7 +105,8 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   const { redis, writer, subscriber, sql } = clients;
   const metrics = new Metrics();
   watchProcess(metrics);
-  const admission = new Admission(redis, config);
+  const asked = [() => redis.ping(), () => sql`select 1`.execute()];
+  const admission = new Admission(redis, config, asked);
   const settlement = new Settlement(subscriber, redis);
   await followLedger(settlement, clients);
   const appender = new Appender(writer, {
@@ -237,6 +238,9 @@ function watchAdmission(metrics: Metrics, admission: Admission): void {
   const wait = metrics
     .gauge('tallyrace_queue_wait_seconds', 'What a request now waits for its turn.')
     .labels();
+  const storeWait = metrics
+    .gauge('tallyrace_store_wait_seconds', 'What a question to Redis or Postgres now takes.')
+    .labels();
   const held = metrics.gauge('tallyrace_refusals_held', 'Refusals held back for a while.').labels();
   metrics.onSnapshot(() => {
     for (const [reason, count] of Object.entries(admission.refused))
@@ -245,6 +249,7 @@ function watchAdmission(metrics: Metrics, admission: Admission): void {
     share.set(admission.valve.refusedShare);
     wait.set(admission.queueWaitMs / 1_000);
     held.set(admission.held);
+    storeWait.set(admission.storeWaitMs / 1_000);
   });
 }
 

@@ -10,7 +10,7 @@ export interface Target {
 }
 
 export interface WorkloadSpec {
-  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'game' | 'mixed';
+  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'balances' | 'game' | 'mixed';
   target: Target;
   /** Codes or accounts to spread over. */
   keys: number;
@@ -29,6 +29,7 @@ const makers: Record<WorkloadSpec['name'], (spec: WorkloadSpec) => RequestMaker>
   ingest: ingests,
   redeem: (spec) => redemptions(spec, true),
   'reserve-commit': reservationsAndCommits,
+  balances,
   game: games,
   mixed,
 };
@@ -102,22 +103,26 @@ function games({ target, run }: WorkloadSpec): RequestMaker {
     );
 }
 
+function balances({ target, keys }: WorkloadSpec): RequestMaker {
+  const { host, port, apiKey } = target;
+  const authorization = apiKey ? `Authorization: Bearer ${apiKey}\r\n` : '';
+  return (n) =>
+    `GET /v1/accounts/user:u_${spread(n, keys)}:earnings/balance?currency=USD HTTP/1.1\r\n` +
+    `Host: ${host}:${port}\r\n${authorization}\r\n`;
+}
+
 /** Of twenty requests ten checks, five events, three redemptions, two balances. */
 function mixed(spec: WorkloadSpec): RequestMaker {
-  const [check, event, redeem] = [
+  const [check, event, redeem, balance] = [
     validations(spec),
     ingests({ ...spec, batch: 1 }),
     redemptions(spec, true),
+    balances(spec),
   ];
-  const { host, port, apiKey } = spec.target;
-  const authorization = apiKey ? `Authorization: Bearer ${apiKey}\r\n` : '';
-  const balance = (n: number): string =>
-    `GET /v1/accounts/user:u_${spread(n, spec.keys)}:earnings/balance?currency=USD HTTP/1.1\r\n` +
-    `Host: ${host}:${port}\r\n${authorization}\r\n`;
   return (n, answer) => {
     const turn = (n * 7) % 20;
     if (turn < 10) return check(n, answer);
     if (turn < 15) return event(n, answer);
-    return turn < 18 ? redeem(n, answer) : balance(n);
+    return turn < 18 ? redeem(n, answer) : balance(n, answer);
   };
 }

@@ -9,6 +9,7 @@ import { BodyBytes } from './body.ts';
 import { Holding } from './holding.ts';
 import { LoopWait } from './loop-wait.ts';
 import { type Problem, unavailable } from './problem.ts';
+import { type Question, StoreWait } from './store-wait.ts';
 import { Valve } from './valve.ts';
 
 export interface AdmissionOptions {
@@ -29,6 +30,7 @@ export interface AdmissionOptions {
 const refusals = {
   in_flight: unavailable('overloaded', 'Too many requests are in flight.'),
   reads: unavailable('overloaded', 'Too many reads wait for a store.'),
+  store_wait: unavailable('overloaded', 'Reads wait too long for a store.'),
   queue_wait: unavailable('overloaded', 'Requests wait too long for their turn.'),
   redis: unavailable('store_unavailable', 'Redis is away.'),
   backlog: unavailable('overloaded', 'Too many accepted events wait for the ledger.', 5),
@@ -39,6 +41,9 @@ const refusals = {
 export type Work = 'append' | 'read' | 'memory';
 
 type Reason = keyof typeof refusals;
+
+/** A store that is slow with so few has no queue: to refuse some would not make it faster. */
+const READS_ALWAYS = 64;
 
 /** A request whose body is larger is not held: it would hold that too. */
 const HELD_BODY_BYTES_MAX = 4_096;
@@ -54,6 +59,7 @@ export class Admission {
   readonly refused: Record<Reason, number> = {
     in_flight: 0,
     reads: 0,
+    store_wait: 0,
     queue_wait: 0,
     redis: 0,
     backlog: 0,
@@ -62,6 +68,11 @@ export class Admission {
   draining = false;
   backlogEvents = 0;
   readonly valve: Valve;
+  /** For reads only: what appends or asks memory does not make the queue of a store longer. */
+  readonly readsValve: Valve;
+  /** How long a store has lately taken to answer, apart from our own turn. */
+  storeWaitMs = 0;
+  private readonly storeWait: StoreWait;
   private readonly holding: Holding;
   private readonly loopWait: LoopWait;
   private timer: Timer | undefined;
@@ -70,9 +81,16 @@ export class Admission {
   constructor(
     private readonly redis: Redis,
     readonly options: AdmissionOptions,
+    /** One to each store that reads wait for. */
+    questions: readonly Question[] = [],
   ) {
     this.bodyBytes = new BodyBytes(options.bodyBytesReadingMax);
     this.valve = new Valve(options.queueWaitMsMax);
+    this.readsValve = new Valve(options.queueWaitMsMax);
+    this.storeWait = new StoreWait(questions, (waitMs, nowMs) => {
+      this.storeWaitMs = Math.max(0, waitMs - this.queueWaitMs);
+      this.readsValve.observe(this.storeWaitMs, nowMs);
+    });
     this.holding = new Holding(options.refusalHoldMs);
     this.loopWait = new LoopWait((wait, nowMs) => {
       this.queueWaitMs = wait.ms;
@@ -84,6 +102,7 @@ export class Admission {
   async start(): Promise<void> {
     await this.measureBacklog();
     await this.loopWait.start();
+    this.storeWait.start();
     this.timer = setInterval(() => void this.measureBacklog(), this.options.backlogPollMs ?? 500);
     this.timer.unref();
   }
@@ -91,6 +110,7 @@ export class Admission {
   stop(): void {
     clearInterval(this.timer);
     this.loopWait.stop();
+    this.storeWait.stop();
   }
 
   /** From now on nobody is held: the process is about to stop. */
@@ -124,6 +144,8 @@ export class Admission {
     if (work === 'read' && this.readsInFlight >= this.options.readsInFlightMax) return 'reads';
     if (accepts && this.redis.status !== 'ready') return 'redis';
     if (accepts && this.backlogEvents > this.options.backlogEventsMax) return 'backlog';
+    if (work === 'read' && this.readsInFlight > READS_ALWAYS && !this.readsValve.admits())
+      return 'store_wait';
     return this.valve.admits() ? null : 'queue_wait';
   }
 

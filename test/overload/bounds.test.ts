@@ -36,7 +36,8 @@ async function expectOverloaded(response: Response, detail: string): Promise<voi
   expect(await response.json()).toMatchObject({ code: 'overloaded', detail });
 }
 
-test('reads that a store keeps waiting', async () => {
+/** Whoever reads a balance from Postgres then waits. */
+async function lockBalances() {
   const { promise: unlocked, resolve: unlock } = Promise.withResolvers<void>();
   const { promise: locked, resolve: isLocked } = Promise.withResolvers<void>();
   const locking = stack.owner.begin(async (sql) => {
@@ -45,6 +46,11 @@ test('reads that a store keeps waiting', async () => {
     await unlocked;
   });
   await locked;
+  return { unlock, locking };
+}
+
+test('reads that a store keeps waiting', async () => {
+  const { unlock, locking } = await lockBalances();
   const waiting = Array.from({ length: READS_MAX }, (_, user) => balanceOf(user));
   await eventually('all of them wait', async () => {
     return (await gauge('tallyrace_reads_in_flight')) === READS_MAX;
@@ -57,6 +63,36 @@ test('reads that a store keeps waiting', async () => {
   expect(statuses).toEqual(Array(READS_MAX).fill(200));
   expect((await balanceOf(99)).status).toBe(200);
   await eventually('none is left', async () => (await gauge('tallyrace_reads_in_flight')) === 0);
+});
+
+test('a store that lets reads wait: most are refused, until it has caught up', async () => {
+  const impatient = {
+    QUEUE_WAIT_MS_MAX: '200',
+    DATABASE_CONNECTIONS_MAX: '2',
+    REFUSAL_HOLD_MS: '0',
+  };
+  const other = await stack.startIngress(impatient);
+  const read = (): Promise<Response> =>
+    fetch(`${other.url}/v1/accounts/user:u_${user++}:earnings/balance?currency=USD`, { headers });
+  let user = 1_000;
+  const { unlock, locking } = await lockBalances();
+  const waiting = Array.from({ length: 80 }, read);
+  await eventually('new ones are refused', async () => {
+    const answer = await Promise.race([read(), Bun.sleep(100).then(() => null)]);
+    if (answer?.status !== 503) return false;
+    await expectOverloaded(answer, 'Reads wait too long for a store.');
+    return true;
+  });
+  const event = events({ ...target, url: other.url }, eventText('beside'));
+  expect((await raw({ ...target, url: other.url }, event)).status).toBe(202);
+  unlock();
+  await locking;
+  const statuses = (await Promise.all(waiting)).map(({ status }) => status);
+  expect(statuses).toEqual(Array(80).fill(200));
+  await eventually('all are answered', async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, read));
+    return answers.every(({ ok }) => ok);
+  });
 });
 
 test('bodies that are begun and not ended, whether their length is told or not', async () => {

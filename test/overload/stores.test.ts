@@ -15,8 +15,6 @@ const LINES_MAX = 150;
 
 const stack = await openStack('stores');
 const tenant = await stack.createTenant('stores');
-await stack.owner`
-  update tenants set settings = '{"limits": {"redemptions": null}}' where id = ${tenant.id}`;
 let ingress = await stack.startIngress();
 const workers = [await stack.startWorker()];
 /** Asks also while Redis is not ready, and nothing twice. */
