@@ -1,12 +1,12 @@
 // The engine from its ports: leases, the runner, and what is done now and then for owned streams.
 // It is the same in production and under the simulator; only the ports differ.
 // Invariant: a stop settles what is in hand or leaves it pending, then gives the leases back.
-import { within } from '../io/deadline.ts';
 import { type Periodic, periodic } from '../io/periodic.ts';
 import type { BatchPlan } from '../ledger/batch.ts';
 import type { Rule } from '../ledger/decision.ts';
 import type { LeaseStore } from '../store/leases.ts';
 import { AfterCommit } from './after-commit.ts';
+import { withDeadlines } from './deadlines.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Pipeline } from './pipeline.ts';
 import type { BalanceStore, EventAppender, StreamStore, World } from './ports.ts';
@@ -50,8 +50,6 @@ export interface EngineOptions {
 
 const UPKEEP_MS = 1_000;
 const RELAY_MS = 250;
-/** Above Postgres' own statement timeout, which answers unless the connection is dead. */
-const STORE_DEADLINE_MS = 35_000;
 /** The worker that holds this stream also does what only one worker should do. */
 const LEADER_STREAM = 'events.0';
 
@@ -64,11 +62,14 @@ export class Engine {
   private tasks: Periodic[] = [];
   private stopped = false;
 
+  private readonly ports: EnginePorts;
+
   constructor(
-    private readonly ports: EnginePorts,
+    given: EnginePorts,
     private readonly events: EngineEvents,
     private readonly options: EngineOptions,
   ) {
+    const ports = (this.ports = withDeadlines(given));
     const { world, streams, balances, deferred } = ports;
     const { name: worker, leaseRenewMs: renewMs } = options;
     const { onSuperseded } = events;
@@ -98,6 +99,11 @@ export class Engine {
     return this.leases.owned.has(LEADER_STREAM);
   }
 
+  /** Rejects on a broken invariant, which ends a process that does not look at it. */
+  get ended(): Promise<unknown> {
+    return this.runner.ended;
+  }
+
   /** Resolves when leases are kept and the streams are being read. */
   async start(): Promise<void> {
     const { log, time } = this.ports.world;
@@ -124,11 +130,7 @@ export class Engine {
   private makePipeline(isStopped: () => boolean): Pipeline {
     const { world, rules, ledger } = this.ports;
     const options: SettlerOptions = {
-      store: {
-        load: (request) => within(ledger.load(request), STORE_DEADLINE_MS, world.time),
-        write: (plan, steps) => within(ledger.write(plan, steps), STORE_DEADLINE_MS, world.time),
-        faultOf: (error) => ledger.faultOf(error),
-      },
+      store: ledger,
       rules,
       world,
       deferralsMax: this.options.deferralsMax,
@@ -158,7 +160,8 @@ export class Engine {
   }
 
   private async tendAll(): Promise<void> {
-    for (const stream of this.leases.readable())
+    // Those that are leaving too: what is left to acknowledge would hold them back.
+    for (const stream of [...this.leases.owned.values()])
       this.events.onHealth(await this.upkeep.tend(stream));
   }
 }

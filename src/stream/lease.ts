@@ -2,7 +2,6 @@
 // Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced:
 // its epoch in Postgres is no longer the one that our writes name.
 import { topics } from '../../schemas/events.ts';
-import { within } from '../io/deadline.ts';
 import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';
 import { desiredOwner } from './assignment.ts';
 import { OwnedStream } from './owned-stream.ts';
@@ -12,9 +11,6 @@ import { PARTITIONS, parsePosition, streamName } from './topology.ts';
 export const allStreams: readonly string[] = topics.flatMap((topic) =>
   Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
 );
-
-/** A dead connection must not hold up whoever waits to learn what is still ours. */
-const RENEW_DEADLINE_MS = 10_000;
 
 export interface LeaseKeeperOptions {
   worker: string;
@@ -78,10 +74,9 @@ export class LeaseKeeper {
   }
 
   private async tick(starting: boolean): Promise<void> {
-    const { store, world } = this.options;
     // What was confirmed before we ask is in the answer, unless the ledger has lost it.
     const confirmed = new Map([...this.owned.values()].map((one) => [one, one.settled]));
-    const view = await within(store.renew(starting), RENEW_DEADLINE_MS, world.time);
+    const view = await this.options.store.renew(starting);
     if (!view.current) {
       this.owned.clear();
       this.options.onSuperseded();
@@ -126,8 +121,8 @@ export class LeaseKeeper {
       this.owned.delete(row.stream);
       this.leaving.delete(row.stream);
     } else if (row.owner === worker) {
-      // Ours without our knowing: the reply to an acquisition was lost. While we live nobody else
-      // may take it, so it is given back.
+      // Ours without our knowing: the reply to an acquisition was lost, or a process of our name
+      // had it before us. While we live nobody else may take it, so it is given back.
       await store.release([{ name: row.stream, epoch: row.epoch }]);
     }
   }

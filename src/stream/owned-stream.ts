@@ -105,6 +105,10 @@ export class OwnedStream {
     this.acknowledgeable = this.acknowledgeable.filter((id) => !done.has(id));
   }
 
+  has(id: string): boolean {
+    return this.entries.has(id);
+  }
+
   get inMemory(): number {
     return this.entries.size;
   }

@@ -43,8 +43,8 @@ export interface StreamFill {
   length: number;
   /** When the oldest entry not yet acknowledged came, in ms; 0 for none. */
   oldestMs: number;
-  /** Entries that other consumers of our group hold. */
-  elsewhere: number;
+  /** The oldest entry that some reader of our group has and has not acknowledged; '' for none. */
+  oldestPending: string;
 }
 
 export interface StreamStore {
@@ -60,7 +60,6 @@ export interface StreamStore {
   claim(stream: StreamId, cursor: string | null): Promise<ClaimedPage>;
   /** In order, but not as a whole: some may have happened when it rejects. */
   conclude(conclusions: readonly Conclusion[]): Promise<void>;
-  announce(stream: StreamId, offset: number): Promise<void>;
   /** Trims below the oldest entry that some group has not acknowledged. */
   trim(stream: StreamId): Promise<StreamFill>;
   lastOffset(stream: StreamId): Promise<number>;

@@ -16,9 +16,9 @@ import {
   streamName,
 } from './topology.ts';
 
-/** Takes: stream; our group, our consumer. Trims below the smallest of: oldest pending id, or last
- * delivered id where nothing is pending, over all groups. Gives: entries left, ms of the oldest id
- * not yet acknowledged (0: none), how many entries other consumers of our group hold.
+/** Takes: stream; our group. Trims below the smallest of: oldest pending id, or last delivered id
+ * where nothing is pending, over all groups. Gives: entries left, ms of the oldest id not yet
+ * acknowledged (0: none), the oldest id pending in our group ('': none).
  * Safe to repeat: yes. */
 const TRIM = `
 local function before(a, b)
@@ -27,19 +27,16 @@ local function before(a, b)
   am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
   return am < bm or (am == bm and as < bs)
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, 0} end
-local watermark, oldest, elsewhere = nil, nil, 0
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, ''} end
+local watermark, oldest, ours = nil, nil, ''
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
   local mark = group['last-delivered-id']
   if tonumber(group['pending']) > 0 then
-    local held = redis.call('XPENDING', KEYS[1], group['name'])
-    mark = held[2]
+    mark = redis.call('XPENDING', KEYS[1], group['name'])[2]
     oldest = mark
-    for _, consumer in ipairs(group['name'] == ARGV[1] and held[4] or {}) do
-      if consumer[1] ~= ARGV[2] then elsewhere = elsewhere + tonumber(consumer[2]) end
-    end
+    if group['name'] == ARGV[1] then ours = mark end
   end
   if not watermark or before(mark, watermark) then watermark = mark end
 end
@@ -51,7 +48,7 @@ if not oldest then
   if undelivered[1] then oldest = undelivered[1][1] end
 end
 local since = oldest and string.match(oldest, '^(%d+)') or '0'
-return {redis.call('XLEN', KEYS[1]), tonumber(since), elsewhere}
+return {redis.call('XLEN', KEYS[1]), tonumber(since), ours}
 `;
 
 /** Takes: offset counter, life; the settled offset. Raises the counter to it; what was decided by a
@@ -72,8 +69,7 @@ interface Scripts {
   streamTrim(
     stream: string,
     group: string,
-    consumer: string,
-  ): Promise<[length: number, oldest: number, elsewhere: number]>;
+  ): Promise<[length: number, oldestMs: number, pending: string]>;
   offsetRaise(counter: string, life: string, settled: number): Promise<number>;
 }
 
@@ -153,20 +149,10 @@ export class RedisStreams implements StreamStore {
     await run(pipeline);
   }
 
-  async announce({ topic, partition }: StreamId, offset: number): Promise<void> {
-    const pipeline = this.redis.pipeline();
-    pipeline.set(settledKey(topic, partition), offset);
-    pipeline.publish(SETTLED_CHANNEL, `${streamName(topic, partition)}.${offset}`);
-    await run(pipeline);
-  }
-
   async trim({ topic, partition }: StreamId): Promise<StreamFill> {
-    const [length, oldestMs, elsewhere] = await this.scripts.streamTrim(
-      streamKey(topic, partition),
-      GROUP,
-      this.consumer,
-    );
-    return { length, oldestMs, elsewhere };
+    const key = streamKey(topic, partition);
+    const [length, oldestMs, oldestPending] = await this.scripts.streamTrim(key, GROUP);
+    return { length, oldestMs, oldestPending };
   }
 
   async lastOffset({ topic, partition }: StreamId): Promise<number> {

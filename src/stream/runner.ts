@@ -50,6 +50,11 @@ export class Runner {
     this.loops = Promise.all([this.readLoop(), this.settleLoop()]);
   }
 
+  /** Rejects on a broken invariant, which ends a process that does not look at it. */
+  get ended(): Promise<unknown> {
+    return this.loops;
+  }
+
   /** Stops reading, settles what is being written, and resolves when both loops have ended. */
   async stop(): Promise<void> {
     this.stopping = true;
@@ -76,8 +81,10 @@ export class Runner {
   }
 
   private async readOnce(): Promise<void> {
-    const streams = this.parts.leases.readable();
-    const unrecovered = streams.filter((stream) => !stream.recovered);
+    const { leases } = this.parts;
+    const streams = leases.readable();
+    // Of those that are leaving too: what they hold must be settled before they can be released.
+    const unrecovered = [...leases.owned.values()].filter((stream) => !stream.recovered);
     if (unrecovered.length > 0) await this.recover(unrecovered);
     const waiting = streams.reduce((sum, stream) => sum + stream.waitingEvents, 0);
     const room = 2 * this.batchEventsMax - waiting;
@@ -129,7 +136,9 @@ export class Runner {
       await pipeline.submit(batch);
     } else {
       await pipeline.drain();
-      if (!leases.readable().some((stream) => stream.waitingEvents > 0)) await this.idle();
+      // What waits on a stream that is to be claimed first is no work yet: no turn without a pause.
+      const streams = [...leases.owned.values()];
+      if (!streams.some((each) => each.recovered && each.waitingEvents > 0)) await this.idle();
     }
   }
 

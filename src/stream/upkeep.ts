@@ -1,6 +1,6 @@
-// Upkeep of owned streams, about once a second: trim what every group has acknowledged, announce
-// the settled position again (for listeners that missed it), and notice when Redis has lost its
-// tail.
+// Upkeep of owned streams, about once a second: announce the settled position again (for listeners
+// that missed it), acknowledge what is left, trim what every group has acknowledged, and notice
+// when Redis has lost its tail.
 // Invariant: what is said of a stream here is not ahead of what its commits have said.
 import type { OwnedStream } from './owned-stream.ts';
 import type { StreamStore, World } from './ports.ts';
@@ -14,7 +14,12 @@ export interface StreamHealth {
   backlog: number;
 }
 
+const ACK_MAX = 1_000;
+
 export class Upkeep {
+  /** The oldest pending entry of a stream, where it was not in memory the last time. */
+  private readonly missing = new WeakMap<OwnedStream, string>();
+
   constructor(
     private readonly streams: StreamStore,
     private readonly world: World,
@@ -28,13 +33,34 @@ export class Upkeep {
     this.world.log.error(said, 'Redis lost its tail: it forgot settled offsets');
   }
 
+  /**
+   * Whether somebody has read an entry and we do not have it, as when a worker that woke too late,
+   * or one of our own name before us, has read once more: it is ours to claim. The reply to a read
+   * of ours may be on its way, so it must be so twice.
+   */
+  private isAstray(stream: OwnedStream, oldestPending: string): boolean {
+    if (oldestPending === '' || stream.has(oldestPending)) {
+      this.missing.delete(stream);
+      return false;
+    }
+    const isAstray = this.missing.get(stream) === oldestPending;
+    this.missing.set(stream, oldestPending);
+    return isAstray;
+  }
+
+  /** What no commit will acknowledge: entries that are not ours, at the end of a quiet stream. */
+  private async conclude(stream: OwnedStream): Promise<void> {
+    const acknowledge = stream.toAcknowledge().slice(0, ACK_MAX);
+    await this.streams.conclude([{ stream, announced: stream.announced, acknowledge }]);
+    stream.acknowledged(acknowledge);
+  }
+
   /** Rejects when Redis is away. */
   async tend(stream: OwnedStream): Promise<StreamHealth> {
     await this.raise(stream);
-    if (stream.recovered) await this.streams.announce(stream, stream.announced);
-    const { length, oldestMs, elsewhere } = await this.streams.trim(stream);
-    // A worker that woke too late has read once more: what it took is ours to claim.
-    if (elsewhere > 0) stream.recovered = false;
+    if (stream.recovered) await this.conclude(stream);
+    const { length, oldestMs, oldestPending } = await this.streams.trim(stream);
+    if (this.isAstray(stream, oldestPending)) stream.recovered = false;
     const last = await this.streams.lastOffset(stream);
     return {
       name: stream.name,
