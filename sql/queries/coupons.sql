@@ -120,16 +120,24 @@ begin
     where d.tenant_id = p_tenant and d.kind = 'coupons' and d.key = any (p_codes);
 end $$;
 
--- For verification, of all tenants, in pages. Takes: the last tenant and code seen, how many codes.
--- Gives: what the rows say is used of each code that was ever redeemed.
-create or replace function system_coupon_usage(p_tenant int, p_code text, p_limit int)
-returns table (tenant_id int, code text, reserved bigint, redeemed bigint, budget_used bigint)
+-- For verification. Takes: tenant, code, customers. Gives: the uses each holds or has redeemed.
+drop function if exists system_coupon_usage(int, text, int);
+create or replace function coupon_customers_uses(p_tenant int, p_code text, p_customers text[])
+returns table (customer text, uses bigint) language plpgsql as $$
+begin
+  perform set_tenants(array[p_tenant]);
+  return query
+    select k.customer, (select count(*) from redemptions r
+      where r.code = p_code and r.customer_id = k.customer and r.tenant_id = p_tenant
+        and r.status <> 'released')
+    from unnest(p_customers) k (customer);
+end $$;
+
+-- For verification, of all tenants. Takes: ids. Gives: what the rows say of them.
+create or replace function system_redemptions_of(p_ids uuid[])
+returns table (id uuid, code text, status text)
 language sql stable security definer set search_path = tallyrace, pg_temp as $$
-  select r.tenant_id, r.code, count(*) filter (where r.status = 'reserved'),
-         count(*) filter (where r.status = 'committed'),
-         coalesce(sum(r.discount) filter (where r.status <> 'released'), 0)::bigint
-  from redemptions r where (r.tenant_id, r.code) > (p_tenant, p_code)
-  group by 1, 2 order by 1, 2 limit p_limit
+  select r.id, r.code, r.status from redemptions r where r.id = any (p_ids)
 $$;
 
 -- How far the streams of redemptions are settled. Gives: stream, offset.

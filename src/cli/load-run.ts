@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { pageOf } from '../../loadtests/lib/report-page.ts';
 import { ROW_HEAD, outcomeLine, rowOf, whole } from '../../loadtests/lib/report-text.ts';
 import type { Kind, Report, Surroundings } from '../../loadtests/lib/report.ts';
-import { staleCounters } from '../cache/coupon-verify.ts';
+import { couponChecks } from '../cache/coupon-verify.ts';
 import { type Verdict, verify } from '../store/verify.ts';
 import type { Urls } from '../supervisor/plans.ts';
 import { Failure, exitCodes } from './exit.ts';
@@ -92,7 +92,7 @@ async function provedBooks(stores: Urls): Promise<Surroundings['verify']> {
   const deadline = Date.now() + DRAINED_WITHIN_MS;
   let verdict: Verdict;
   for (;;) {
-    verdict = await withServersAt(stores, ({ redis, sql }) => verify(redis, sql, [staleCounters]));
+    verdict = await withServersAt(stores, ({ redis, sql }) => verify(redis, sql, couponChecks));
     if (!verdict.ok || verdict.pending === 0 || Date.now() > deadline) break;
     await Bun.sleep(ASK_AGAIN_MS);
   }

@@ -1,6 +1,6 @@
 // verify: proves the books, on a running system. Exit 0 when everything holds, 1 when not.
 import type { Command } from 'commander';
-import { staleCounters } from '../cache/coupon-verify.ts';
+import { couponChecks } from '../cache/coupon-verify.ts';
 import { type Verdict, verify } from '../store/verify.ts';
 import { exitCodes } from './exit.ts';
 import { type Progress, progress } from './progress.ts';
@@ -20,7 +20,7 @@ export function addVerify(program: Command): void {
         if (done === of) bar?.end();
       };
       const verdict = await withRunningServers(({ redis, sql }) =>
-        verify(redis, sql, [staleCounters], { full, onStretch }),
+        verify(redis, sql, couponChecks, { full, onStretch }),
       );
       console.log(json ? JSON.stringify(verdict) : textOf(verdict));
       process.exitCode = verdict.ok ? exitCodes.ok : exitCodes.checkFailed;

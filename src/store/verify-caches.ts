@@ -1,8 +1,9 @@
-// Compares the balance cache with the ledger, a page of accounts at a time.
+// Compares what Redis holds with what it is rebuilt from: one walk over the keys, a page at a time.
+// A large Redis is walked a part each run, from where the last one ended.
+// Invariant: nothing is named that is only on its way: either two further looks find it alike, a
+// moment later each, or nothing moved during one.
 import type { Redis } from 'ioredis';
 import type { Sql } from '../io/postgres.ts';
-import { PARTITIONS, hashTag } from '../stream/topology.ts';
-import { numberArray, textArray } from './columns.ts';
 
 /** What is off, and exactly where. */
 export interface Problem {
@@ -10,99 +11,117 @@ export interface Problem {
   detail: string;
 }
 
-interface CachedBalance {
-  /** Tenant, account and unit, and what the cache says of them: a suspect is the same twice. */
-  name: string;
-  tenant: number;
-  account: string;
-  unit: string;
-  balance: number;
-  sequence: number;
+export interface Difference {
+  key: string;
+  /** Says what Redis holds and what it should: a suspect is the same twice. */
+  detail: string;
 }
 
-/** A write to the cache follows its commit by milliseconds; guess: this is patience enough. */
-const PATIENCE_MS = 2_000;
+/** How one kind of key is compared. */
+export interface CacheCheck {
+  check: string;
+  covers(key: string): boolean;
+  differing(redis: Redis, sql: Sql, keys: readonly string[]): Promise<Difference[]>;
+  /** For what may come back to the same value: a position while nothing is on its way, else null. */
+  restsAt?(redis: Redis): Promise<string | null>;
+}
+
+export interface CacheProblem extends Problem {
+  total: number;
+}
+
+/** A write to a cache follows its commit by milliseconds; guess: this is patience enough. */
+const PATIENCE_MS = 1_000;
+const FURTHER_LOOKS = 2;
+/** How long a moment is waited for in which nothing moves. */
+const REST_MS = 5_000;
+const REST_POLL_MS = 20;
 const PAGE = 1_000;
-/** Fields of a cached account that are not units: generation, claim, complete. */
-const MARKS: ReadonlySet<string> = new Set(['#', '?', '*']);
-const PROBLEMS_MAX = 20;
+/** Some five seconds' worth; more only when all is asked for. */
+const KEYS_A_RUN_MAX = 200_000;
+/** Enough to name some of each and to say how many there are. */
+const SUSPECTS_MAX = 10_000;
+const CURSOR_KEY = 'tallyrace:verify:cursor';
 
-/** Balances in the cache that differ from the ledger's, and still do so a moment later. */
-export async function staleBalances(redis: Redis, sql: Sql): Promise<Problem[]> {
-  const problems: Problem[] = [];
-  for (let partition = 0; partition < PARTITIONS && problems.length < PROBLEMS_MAX; partition++) {
-    const suspects = await differing(redis, sql, partition);
-    if (suspects.size === 0) continue;
-    await Bun.sleep(PATIENCE_MS);
-    for (const [name, detail] of await differing(redis, sql, partition))
-      if (suspects.has(name)) problems.push({ check: 'balance_cache', detail });
+export async function staleCaches(
+  redis: Redis,
+  sql: Sql,
+  checks: readonly CacheCheck[],
+  full = false,
+): Promise<CacheProblem[]> {
+  const suspects = await walk(redis, sql, checks, full);
+  const problems: CacheProblem[] = [];
+  for (const [check, first] of suspects) {
+    const still = await lookAgain(redis, sql, check, first);
+    for (const { detail } of still)
+      problems.push({ check: check.check, detail, total: still.length });
   }
-  return problems.slice(0, PROBLEMS_MAX);
+  return problems;
 }
 
-async function differing(redis: Redis, sql: Sql, partition: number): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  const prefix = `${hashTag(partition)}:balances:`;
-  const generation = (await redis.get(`${prefix}generation`)) ?? '';
-  let cursor = '0';
+async function lookAgain(
+  redis: Redis,
+  sql: Sql,
+  check: CacheCheck,
+  suspects: readonly Difference[],
+): Promise<readonly Difference[]> {
+  if (suspects.length === 0) return [];
+  const keys = [...new Set(suspects.map(({ key }) => key))];
+  const look = () => differing(redis, sql, check, keys);
+  if (check.restsAt) return await lookAtRest(() => check.restsAt!(redis), look);
+  let still = suspects;
+  for (let n = 0; n < FURTHER_LOOKS && still.length > 0; n++) {
+    await Bun.sleep(PATIENCE_MS);
+    const before = new Set(still.map(({ detail }) => detail));
+    still = (await look()).filter(({ detail }) => before.has(detail));
+  }
+  return still;
+}
+
+/** Finds nothing where nothing ever rests: then nothing can be said. */
+async function lookAtRest(
+  position: () => Promise<string | null>,
+  look: () => Promise<Difference[]>,
+): Promise<readonly Difference[]> {
+  const deadline = Date.now() + REST_MS;
   do {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', PAGE);
+    const before = await position();
+    if (before !== null) {
+      const found = await look();
+      if ((await position()) === before) return found;
+    }
+    await Bun.sleep(REST_POLL_MS);
+  } while (Date.now() < deadline);
+  return [];
+}
+
+async function walk(redis: Redis, sql: Sql, checks: readonly CacheCheck[], full: boolean) {
+  const found = new Map<CacheCheck, Difference[]>(checks.map((check) => [check, []]));
+  let cursor = full ? '0' : ((await redis.get(CURSOR_KEY)) ?? '0');
+  let seen = 0;
+  do {
+    const [next, keys] = await redis.scan(cursor, 'COUNT', PAGE);
     cursor = next;
-    const accounts = keys.filter((key) => /:balances:\d+:/.test(key));
-    const cached = await cachedIn(redis, accounts, prefix, generation);
-    for (const [name, detail] of await compare(sql, cached)) found.set(name, detail);
-  } while (cursor !== '0');
+    seen += keys.length;
+    for (const check of checks) {
+      const some = found.get(check)!;
+      const covered = keys.filter((key) => check.covers(key));
+      if (some.length < SUSPECTS_MAX)
+        some.push(...(await differing(redis, sql, check, [...new Set(covered)])));
+    }
+  } while (cursor !== '0' && (full || seen < KEYS_A_RUN_MAX));
+  if (!full) await redis.set(CURSOR_KEY, cursor);
   return found;
 }
 
-async function cachedIn(
+async function differing(
   redis: Redis,
+  sql: Sql,
+  check: CacheCheck,
   keys: readonly string[],
-  prefix: string,
-  generation: string,
-): Promise<CachedBalance[]> {
-  if (keys.length === 0) return [];
-  const pipeline = redis.pipeline();
-  for (const key of keys) pipeline.hgetall(key);
-  const replies = (await pipeline.exec()) ?? [];
-  return keys.flatMap((key, index) => {
-    const hash = (replies[index]?.[1] ?? {}) as Record<string, string>;
-    // Another generation is not served, so it cannot be wrong.
-    if (hash['#'] !== generation) return [];
-    const rest = key.slice(prefix.length);
-    const tenant = Number(rest.slice(0, rest.indexOf(':')));
-    const account = rest.slice(rest.indexOf(':') + 1);
-    return Object.entries(hash)
-      .filter(([unit]) => !MARKS.has(unit))
-      .map(([unit, value]) => {
-        const [sequence, balance] = value.split(':').map(Number);
-        const name = `${tenant} ${account} ${unit} ${value}`;
-        return { name, tenant, account, unit, balance: balance!, sequence: sequence! };
-      });
-  });
-}
-
-async function compare(sql: Sql, cached: readonly CachedBalance[]): Promise<Map<string, string>> {
-  const differences = new Map<string, string>();
-  if (cached.length === 0) return differences;
-  const rows = await sql`
-    select distinct * from system_balances_of(
-      ${numberArray(cached.map(({ tenant }) => tenant))}::text::int[],
-      ${textArray(cached.map(({ account }) => account))}::text::text[])`;
-  const ledger = new Map(
-    rows.map((row) => [
-      `${row['tenant_id'] as number} ${row['account'] as string} ${row['unit'] as string}`,
-      { balance: Number(row['balance']), sequence: Number(row['sequence']) },
-    ]),
-  );
-  for (const { name, tenant, account, unit, balance, sequence } of cached) {
-    const held = ledger.get(`${tenant} ${account} ${unit}`) ?? { balance: 0, sequence: 0 };
-    if (held.balance === balance && held.sequence === sequence) continue;
-    differences.set(
-      name,
-      `account ${account} tenant ${tenant} unit ${unit}: cached ${balance} at sequence ` +
-        `${sequence}, the ledger has ${held.balance} at ${held.sequence}`,
-    );
-  }
-  return differences;
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  for (let from = 0; from < keys.length; from += PAGE)
+    found.push(...(await check.differing(redis, sql, keys.slice(from, from + PAGE))));
+  return found;
 }

@@ -7,7 +7,8 @@ import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';
 import { offsetKey, parsePosition } from '../stream/topology.ts';
-import { type Problem, staleBalances } from './verify-caches.ts';
+import { balanceCache } from './verify-balances.ts';
+import { type CacheCheck, type Problem, staleCaches } from './verify-caches.ts';
 
 export type { Problem } from './verify-caches.ts';
 
@@ -61,9 +62,6 @@ interface StreamCounters {
   deferred: number;
 }
 
-/** A check beside the engine's own, such as that of a domain's counters in Redis. */
-export type Check = (redis: Redis, sql: Sql) => Promise<Problem[]>;
-
 const PROBLEMS_MAX = 20;
 /** About so many are sorted within the memory that a connection may take. */
 const STRETCH_ENTRIES = 1_000_000;
@@ -71,7 +69,7 @@ const STRETCH_ENTRIES = 1_000_000;
 export async function verify(
   redis: Redis,
   sql: Sql,
-  checks: readonly Check[] = [],
+  checks: readonly CacheCheck[] = [],
   options: VerifyOptions = {},
 ): Promise<Verdict> {
   const startMs = performance.now();
@@ -84,7 +82,7 @@ export async function verify(
     [row] = await sql`select * from system_verify_present()`;
   }
   const { counts, problems } = await accountFor(redis, (row!['streams'] ?? []) as StreamCounters[]);
-  for (const check of [staleBalances, ...checks]) problems.push(...(await check(redis, sql)));
+  problems.push(...(await staleCaches(redis, sql, [balanceCache, ...checks], scope === 'full')));
   const named = name([...history.problems, ...(row!['problems'] as Found[]), ...problems]);
   const seconds = Math.round(performance.now() - startMs) / 1_000;
   const count = named.problems.length;
