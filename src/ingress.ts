@@ -28,7 +28,7 @@ import { weaknessOf } from './io/redis-promise.ts';
 import { producerClient, subscriberClient, writingClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
-import { schemaIsCurrent } from './store/migrate.ts';
+import { schemaServes } from './store/migrate.ts';
 import { settledPositions } from './store/positions.ts';
 import { storesReady } from './store/ready.ts';
 import { Appender } from './stream/append.ts';
@@ -144,7 +144,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
       redis,
       replicasMin: config.redisReplicasMin,
       sql,
-      schemaIsCurrent,
+      schemaIsCurrent: schemaServes,
       admission,
     }),
     metricsDir: join(config.home, 'run'),

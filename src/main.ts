@@ -6,7 +6,7 @@ import { ArchiveError } from './backup/archive.ts';
 import { exitCodes, Failure } from './cli/exit.ts';
 import { verbs } from './cli/index.ts';
 import { ConfigError } from './config.ts';
-import { MigrationError } from './store/migrate.ts';
+import { MigrationError } from './store/release.ts';
 import { Unavailable } from './supervisor/launch.ts';
 
 const codesHelp = `

@@ -1,24 +1,22 @@
 // Brings the schema forward: sql/migrations in order, then every file of sql/queries that changed.
 // Invariant: what is recorded was applied whole, and a released migration never changes.
-import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { APP_ROLE, SCHEMA, connectPostgres, sqlState, type Sql } from '../io/postgres.ts';
+import { MigrationError, type Release, type SqlFile, ownRelease } from './release.ts';
 
-const ROOT = resolve(import.meta.dir, '../../sql');
 const VERSION_MIN = 150_000;
 const LOCK_POLL_MS = 100;
 const NO_TRANSACTION = '-- no-transaction';
-
-interface SqlFile {
-  /** `migrations/0001_engine.sql`, `queries/ledger.sql`. */
-  name: string;
-  text: string;
-  checksum: string;
-}
+/** The row that says which release migrated last. */
+const RELEASE = 'release';
+const SERVES = 'the schema is current';
+/** Writers stand still for as long, at most, each time. */
+const LOCK_WAIT_MS = 500;
+const LOCK_PAUSE_MS = 1_500;
+/** A quarter of an hour, together. */
+const LOCK_ATTEMPTS_MAX = 450;
 
 export interface SchemaState {
-  /** Nothing pending, nothing changed. */
+  /** Nothing pending; functions are ours, or those of a later release. */
   current: boolean;
   detail: string;
   /** Files that were never applied. */
@@ -27,14 +25,15 @@ export interface SchemaState {
   changed: string[];
   /** Migrations whose text differs from what was applied: a mistake, refused. */
   edited: string[];
+  /** The later release that has migrated since; null when none has. */
+  later: string | null;
 }
-
-export class MigrationError extends Error {}
 
 /** Stands in the schema while a backup is put back: what is there is not complete. */
 export const RESTORING = 'restoring';
 
 export interface MigrateOptions {
+  release?: Release;
   /** By whoever puts a backup back; anybody else is refused meanwhile. */
   restoring?: boolean;
   /** Files to apply, of those that are due. */
@@ -45,21 +44,24 @@ export interface MigrateOptions {
 export async function migrate(
   url: string,
   say: (line: string) => void = () => {},
-  { restoring = false, only = () => true }: MigrateOptions = {},
+  { restoring = false, only = () => true, release = ownRelease() }: MigrateOptions = {},
 ): Promise<string[]> {
   const sql = connectPostgres(url, { max: 1, name: 'migrate', asOwner: true });
   try {
     const backend = await lock(sql);
     await prepare(sql);
     if (!restoring) await refuseHalfRestored(sql);
-    const state = stateOf(await recorded(sql));
+    const state = stateOf(await recorded(sql), release);
     if (state.edited.length > 0) throw new MigrationError(state.detail);
     const due = new Set([...state.pending, ...state.changed]);
-    const files = sqlFiles().filter(({ name }) => due.has(name) && only(name));
+    const files = release.files.filter(({ name }) => due.has(name) && only(name));
+    if (state.later)
+      say(`functions stay those of ${state.later}, which is later than ${release.version}`);
     for (const file of files) {
       say(`apply ${file.name}`);
-      await apply(sql, file, backend);
+      await applyPatiently(sql, file, backend, say);
     }
+    if (!state.later) await recordRelease(sql, release.version);
     await sql.unsafe(`grant select on ${SCHEMA}.schema_migrations to ${APP_ROLE}`);
     return files.map(({ name }) => name);
   } finally {
@@ -79,9 +81,39 @@ async function lock(sql: Sql): Promise<number> {
   }
 }
 
-/** What a process asks at its start and /readyz now and then; runs as the application role. */
-export async function schemaIsCurrent(sql: Sql): Promise<SchemaState> {
-  return stateOf(await recorded(sql));
+/** What a process asks at its start; runs as the application role. */
+export async function schemaIsCurrent(sql: Sql, release = ownRelease()): Promise<SchemaState> {
+  const state = stateOf(await recorded(sql), release);
+  return state.later && state.current ? await withCalls(sql, state, release) : state;
+}
+
+/**
+ * What /readyz asks of a process that runs: whether the schema still serves it. Functions may have
+ * been replaced since, by those of a later release, as long as they are called the same.
+ */
+export async function schemaServes(sql: Sql, release = ownRelease()): Promise<SchemaState> {
+  const state = stateOf(await recorded(sql), release);
+  const unmet = state.pending.length + state.edited.length > 0;
+  return unmet ? state : await withCalls(sql, state, release);
+}
+
+/** The state as it is for a process of this release: all that it calls must be there. */
+async function withCalls(sql: Sql, state: SchemaState, release: Release): Promise<SchemaState> {
+  const there = new Set(await signaturesOf(sql));
+  const gone = release.calls.filter((call) => !there.has(call));
+  if (gone.length === 0) return { ...state, current: true, detail: SERVES };
+  const names = gone.map((call) => call.slice(0, call.indexOf('('))).join(', ');
+  const detail = `start a later release: the database no longer has ${names} as this one calls it`;
+  return { ...state, current: false, detail };
+}
+
+/** Every function of the schema: name, types of its arguments, and what it gives. */
+export async function signaturesOf(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ signature: string }[]>`
+    select format('%s(%s) %s', p.proname, oidvectortypes(p.proargtypes),
+                  pg_get_function_result(p.oid)) as signature
+    from pg_proc p where p.pronamespace = ${SCHEMA}::regnamespace and p.prokind = 'f' order by 1`;
+  return rows.map(({ signature }) => signature);
 }
 
 /** As schemaIsCurrent, for the command line. */
@@ -92,22 +124,6 @@ export async function schemaState(url: string): Promise<SchemaState> {
   } finally {
     await sql.end({ timeout: 5 });
   }
-}
-
-/** Migrations first, by number; then queries, by name. */
-function sqlFiles(): SqlFile[] {
-  return ['migrations', 'queries'].flatMap((folder) =>
-    readdirSync(`${ROOT}/${folder}`)
-      .filter((file) => file.endsWith('.sql'))
-      .toSorted()
-      .map((file) => {
-        if (folder === 'migrations' && !/^\d{4}_[a-z0-9_]+\.sql$/.test(file))
-          throw new MigrationError(`sql/migrations/${file}: the name must be like 0001_word.sql`);
-        const text = readFileSync(`${ROOT}/${folder}/${file}`, 'utf8');
-        const checksum = createHash('sha256').update(text).digest('hex');
-        return { name: `${folder}/${file}`, text, checksum };
-      }),
-  );
 }
 
 async function recorded(sql: Sql): Promise<Map<string, string>> {
@@ -122,26 +138,55 @@ async function recorded(sql: Sql): Promise<Map<string, string>> {
   }
 }
 
-function stateOf(applied: Map<string, string>): SchemaState {
-  const files = sqlFiles();
+function stateOf(applied: Map<string, string>, { files, version }: Release): SchemaState {
   const differing = files.filter(
     ({ name, checksum }) => applied.has(name) && applied.get(name) !== checksum,
   );
-  const names = (list: SqlFile[]): string[] => list.map(({ name }) => name);
+  const names = (list: readonly SqlFile[]): string[] => list.map(({ name }) => name);
+  const release = applied.get(RELEASE) ?? version;
+  const later = Bun.semver.order(release, version) > 0 ? release : null;
   const pending = names(files.filter(({ name }) => !applied.has(name)));
-  const changed = names(differing.filter(({ name }) => name.startsWith('queries/')));
+  const changed = later ? [] : names(differing.filter(({ name }) => name.startsWith('queries/')));
   const edited = names(differing.filter(({ name }) => name.startsWith('migrations/')));
   const current = pending.length + changed.length + edited.length === 0;
-  return { current, detail: describe(pending, changed, edited), pending, changed, edited };
+  return { current, detail: describe(pending, changed, edited), pending, changed, edited, later };
 }
 
 function describe(pending: string[], changed: string[], edited: string[]): string {
   if (edited.length > 0)
     return `${edited.join(', ')} was edited after it was applied; put it back and add a new one`;
   const due = [...pending, ...changed];
-  return due.length > 0
-    ? `run "tallyrace migrate": ${due.join(', ')} not applied`
-    : 'the schema is current';
+  return due.length > 0 ? `run "tallyrace migrate": ${due.join(', ')} not applied` : SERVES;
+}
+
+async function recordRelease(sql: Sql, version: string): Promise<void> {
+  await sql`
+    insert into schema_migrations (name, checksum) values (${RELEASE}, ${version})
+    on conflict (name) do update set checksum = excluded.checksum, applied_at = now()
+    where schema_migrations.checksum <> excluded.checksum`;
+}
+
+/**
+ * Who waits for a lock on a table holds up all who come after it, so a migration waits a moment
+ * only, lets them pass, and tries again.
+ */
+async function applyPatiently(
+  sql: Sql,
+  file: SqlFile,
+  backend: number,
+  say: (line: string) => void,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await apply(sql, file, backend);
+    } catch (error) {
+      const waits = /^(55P03|40P01)$/.test(sqlState(error) ?? '');
+      if (!waits || attempt === LOCK_ATTEMPTS_MAX)
+        throw new MigrationError(`sql/${file.name}: ${describeError(error, file.text)}`);
+      if (attempt === 1) say(`  waits for a table that another transaction has; trying again`);
+      await Bun.sleep(LOCK_PAUSE_MS);
+    }
+  }
 }
 
 /** Several statements in one message are one transaction: the file and its record, or neither. */
@@ -155,15 +200,16 @@ async function apply(sql: Sql, file: SqlFile, backend: number): Promise<void> {
     insert into ${SCHEMA}.schema_migrations (name, checksum)
     values ('${file.name}', '${file.checksum}')
     on conflict (name) do update set checksum = excluded.checksum, applied_at = now();`;
-  try {
-    if (file.text.startsWith(NO_TRANSACTION)) {
-      // Each statement by itself, such as "create index concurrently".
-      for (const statement of statementsOf(file.text)) await sql.unsafe(statement).simple();
-      await sql.unsafe(`${guard}${record}`).simple();
-    } else await sql.unsafe(`${guard.replaceAll('\n', ' ')}${file.text};\n${record}`).simple();
-  } catch (error) {
-    throw new MigrationError(`sql/${file.name}: ${describeError(error, file.text)}`);
+  if (file.text.startsWith(NO_TRANSACTION)) {
+    // Each statement by itself, such as "create index concurrently", which holds up nobody while it
+    // waits for older transactions.
+    await sql`set lock_timeout = 0`;
+    for (const statement of statementsOf(file.text)) await sql.unsafe(statement).simple();
+    await sql.unsafe(`${guard}${record}`).simple();
+    return;
   }
+  const patience = `set lock_timeout = ${LOCK_WAIT_MS};`;
+  await sql.unsafe(`${guard.replaceAll('\n', ' ')} ${patience} ${file.text};\n${record}`).simple();
 }
 
 /** A file of statements that end with their line; none of them is a body of statements. */
@@ -188,7 +234,6 @@ async function prepare(sql: Sql): Promise<void> {
       `Postgres ${VERSION_MIN / 10_000} or later is needed; this one is ${version / 10_000}`,
     );
   await sql`set check_function_bodies = off`;
-  await sql`set lock_timeout = 0`;
   await allowed(
     sql,
     `create schema if not exists ${SCHEMA}`,

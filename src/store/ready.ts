@@ -4,7 +4,8 @@ import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import { APP_ROLE, type Sql } from '../io/postgres.ts';
 import { redisReady } from '../io/redis.ts';
-import { MigrationError, schemaIsCurrent } from './migrate.ts';
+import { schemaIsCurrent } from './migrate.ts';
+import { MigrationError } from './release.ts';
 
 const PAUSE_MS = 500;
 
