@@ -24,6 +24,8 @@ export interface BatchItem {
   values: readonly unknown[];
 }
 
+type BatchReply = readonly (readonly [word: string, first: unknown])[];
+
 interface Batch {
   script: BatchScript;
   partition: number;
@@ -45,6 +47,8 @@ export class RedemptionBatches {
   private readonly full: Batch[] = [];
   private scheduled = false;
   private underWay = 0;
+  /** The last offset that Redis has given us, by partition. */
+  private readonly given = new Map<number, number>();
 
   constructor(private readonly redis: Redis) {}
 
@@ -83,10 +87,12 @@ export class RedemptionBatches {
     try {
       const pipeline = this.redis.pipeline();
       const commands = pipeline as unknown as Record<string, (...args: unknown[]) => unknown>;
-      for (const batch of batches) commands[batch.script.command]!(...callOf(batch));
+      for (const batch of batches)
+        commands[batch.script.command]!(...callOf(batch, this.given.get(batch.partition)));
       const replies = (await replicated(this.redis, pipeline.exec())) ?? [];
-      batches.forEach(({ waiters }, index) => {
+      batches.forEach(({ partition, waiters }, index) => {
         const [error, reply] = replies[index]!;
+        if (!error) this.learn(partition, reply as BatchReply);
         waiters.forEach(({ resolve, reject }, item) => {
           if (error) reject(error);
           else resolve((reply as unknown[])[item]);
@@ -99,19 +105,27 @@ export class RedemptionBatches {
       if (this.open.size > 0 || this.full.length > 0) this.schedule();
     }
   }
+
+  private learn(partition: number, replies: BatchReply): void {
+    let last = this.given.get(partition) ?? 0;
+    for (const [word, first] of replies)
+      if (word === 'reserved' || word === 'settled') last = Math.max(last, Number(first));
+    this.given.set(partition, last);
+  }
 }
 
-/** The arguments of a script that takes a batch, as batch.lua reads them. */
-export function callOf({
-  script,
-  partition,
-  items,
-}: Pick<Batch, 'script' | 'partition' | 'items'>) {
+/** The arguments of a script that takes a batch, as batch.lua reads them. `known` is an offset that
+ * was given out. */
+export function callOf(
+  { script, partition, items }: Pick<Batch, 'script' | 'partition' | 'items'>,
+  known = 0,
+) {
   const places = new Set(items.flatMap((item) => item.places));
   const keys = [streamKey('coupons', partition), offsetKey('coupons', partition)];
   const packed = packr.pack([
     [...places].map((place) => [place, lifeKey(place), changesKey(place), changedKey(place)]),
     items.map(({ events, values }) => [events.length, bytesOf(events), ...values]),
+    known,
   ]);
   const events = Buffer.concat(items.flatMap((item) => item.events));
   return [3, ...keys, expiriesKey(partition), packed, events, ...script.args] as const;

@@ -1,0 +1,51 @@
+// Redemptions that only a lost Redis knew: they are gone, the limit is again what the ledger says,
+// and their offsets are not given to others, so that the loss is counted.
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { ask, openDesk, putTerms, won } from '../coupons/desk.ts';
+import { caughtUp, startLedger } from '../coupons/ledger.ts';
+import { openStack } from '../stack.ts';
+import { RedisAddress, RedisServer } from './servers.ts';
+
+// Other tests may have the machine at the same time.
+setDefaultTimeout(60_000);
+const opened = await openStack('lost-redemptions');
+const { id: tenant } = await opened.createTenant('lost-redemptions');
+const server = await RedisServer.start();
+const address = await RedisAddress.open(server);
+const stack = { ...opened, redisUrl: address.url };
+const desk = await openDesk(stack);
+
+async function redeem(prefix: string, count: number): Promise<number> {
+  const results = await Promise.allSettled(
+    Array.from({ length: count }, (_, n) =>
+      desk.book.reserve(ask('TEN', { tenant, orderId: `${prefix}${n}` })),
+    ),
+  );
+  return results.filter((one) => one.status === 'fulfilled' && won(one.value)).length;
+}
+
+test('redemptions of a lost tail are counted as lost, and their uses are free again', async () => {
+  const ledger = await startLedger(stack);
+  const value = { amount: 500, currency: 'USD' };
+  await putTerms(stack, [desk], tenant, 'TEN', { kind: 'fixed', value, limits: { global: 10 } });
+  expect(await redeem('kept', 4)).toBe(4);
+  await caughtUp(desk);
+  await ledger.stop();
+  const copy = await RedisServer.start({}, server.dir);
+  expect(await redeem('lost', 5)).toBe(5);
+  await server.kill();
+  address.lead(copy);
+
+  const again = await startLedger(stack);
+  let given = 0;
+  for (let round = 0; given < 6 && round < 5; round++) given += await redeem(`after${round}_`, 50);
+  expect(given).toBe(6);
+  await caughtUp(desk);
+  const [row] = await stack.owner`
+    select sum(lost)::int as lost, sum(renumbered)::int as renumbered
+    from streams where stream like 'coupons.%'`;
+  expect(row as object).toEqual({ lost: 5, renumbered: 0 });
+  const [uses] = await stack.owner`select count(*)::int as uses from redemptions`;
+  expect(uses!['uses']).toBe(10);
+  await again.stop();
+});
