@@ -1,6 +1,7 @@
 // Coupons as rows of CSV: one flat column for each term, so that a spreadsheet can edit them.
 // Invariant: what is exported imports to the same terms. Lists are separated by spaces, windows and
-// metadata are JSON, amounts are minor units of the row's `currency`.
+// metadata are JSON, amounts are minor units of the row's `currency`. No cell is a formula to a
+// spreadsheet: what would be one has an apostrophe before it, which is taken off again here.
 import { Value } from '@sinclair/typebox/value';
 import { CouponCode, CouponTerms, type CouponTerms as Terms } from '../../schemas/coupons.ts';
 import type { Money } from '../../schemas/primitives.ts';
@@ -33,32 +34,52 @@ export type CsvRow = Partial<Record<Column, string>>;
 export function rowOf(code: string, terms: Terms): Record<Column, string> {
   const { value, max_discount, min_order, limits } = terms;
   const money = [value, max_discount, min_order, limits?.budget].find((part) => part !== undefined);
-  return {
-    code,
-    kind: terms.kind,
-    percent_bp: text(terms.percent_bp),
-    value: text(value?.amount),
-    max_discount: text(max_discount?.amount),
-    min_order: text(min_order?.amount),
-    currency: money?.currency ?? '',
-    starts_at: terms.starts_at ?? '',
-    ends_at: terms.ends_at ?? '',
-    windows: json(terms.windows),
-    time_zone: terms.time_zone ?? '',
-    limit_global: text(limits?.global),
-    limit_per_customer: text(limits?.per_customer),
-    limit_budget: text(limits?.budget?.amount),
-    products: terms.products?.join(' ') ?? '',
-    segments: terms.segments?.join(' ') ?? '',
-    stackable: text(terms.stackable),
-    status: terms.status ?? '',
-    metadata: json(terms.metadata),
-  };
+  return mapped(
+    {
+      code,
+      kind: terms.kind,
+      percent_bp: text(terms.percent_bp),
+      value: text(value?.amount),
+      max_discount: text(max_discount?.amount),
+      min_order: text(min_order?.amount),
+      currency: money?.currency ?? '',
+      starts_at: terms.starts_at ?? '',
+      ends_at: terms.ends_at ?? '',
+      windows: json(terms.windows),
+      time_zone: terms.time_zone ?? '',
+      limit_global: text(limits?.global),
+      limit_per_customer: text(limits?.per_customer),
+      limit_budget: text(limits?.budget?.amount),
+      products: terms.products?.join(' ') ?? '',
+      segments: terms.segments?.join(' ') ?? '',
+      stackable: text(terms.stackable),
+      status: terms.status ?? '',
+      metadata: json(terms.metadata),
+    },
+    harmless,
+  );
+}
+
+/** What spreadsheets calculate, and what would be taken for its harmless form. */
+const formula = /^'*[=+\-@\t\r]/;
+
+function harmless(cell: string): string {
+  return formula.test(cell) ? `'${cell}` : cell;
+}
+
+function original(cell: string): string {
+  return cell.startsWith("'") && formula.test(cell) ? cell.slice(1) : cell;
+}
+
+function mapped<Row extends CsvRow>(row: Row, change: (cell: string) => string): Row {
+  const cells = Object.entries(row).map(([column, cell]) => [column, change(cell)]);
+  return Object.fromEntries(cells) as Row;
 }
 
 export type Parsed = { code: string; terms: Terms } | { errors: string[] };
 
-export function parseRow(row: CsvRow): Parsed {
+export function parseRow(given: CsvRow): Parsed {
+  const row = mapped(given, original);
   const { code = '' } = row;
   if (!Value.Check(CouponCode, code)) return { errors: ['code: not a code'] };
   let terms: unknown;

@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { type Config, readConfig } from '../config.ts';
 import { withServers } from '../supervisor/home.ts';
 import { type Check, clockCheck, diskCheck, portCheck } from './doctor-machine.ts';
+import { secretsCheck } from './doctor-secrets.ts';
 import { postgresChecks, redisChecks } from './doctor-servers.ts';
 import { exitCodes } from './exit.ts';
 
@@ -22,7 +23,12 @@ export function addDoctor(program: Command): void {
 }
 
 export async function examine(config: Config): Promise<Check[]> {
-  const checks = [bunCheck(), diskCheck(config.home), await portCheck(config)];
+  const checks = [
+    bunCheck(),
+    diskCheck(config.home),
+    secretsCheck(config.home),
+    await portCheck(config),
+  ];
   let served: ReturnType<typeof withServers>;
   try {
     served = withServers(config);

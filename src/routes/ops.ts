@@ -68,7 +68,14 @@ function readyz({ readiness }: OpsParts): Route {
   });
 }
 
+/** Who asks while a text is being made is given that one: asking often costs no more. */
 function metrics({ metrics: own, metricsDir, processName }: OpsParts): Route {
+  let making: Promise<string> | null = null;
+  const make = async (): Promise<string> => {
+    const others = await otherSnapshots(metricsDir, processName).finally(() => (making = null));
+    const mine = { process: processName, at: Date.now(), families: own.snapshot() };
+    return prometheusText([mine, ...others]);
+  };
   return defineRoute({
     ...open,
     name: 'metrics',
@@ -77,9 +84,8 @@ function metrics({ metrics: own, metricsDir, processName }: OpsParts): Route {
     answers: { 200: { description: 'Prometheus text.', contentType: 'text/plain' } },
     examples: [{ name: 'scrape', status: 200 }],
     async handler() {
-      const others = await otherSnapshots(metricsDir, processName);
-      const mine = { process: processName, at: Date.now(), families: own.snapshot() };
-      return new Response(prometheusText([mine, ...others]), {
+      const text = await (making ??= make());
+      return new Response(text, {
         headers: { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' },
       });
     },
@@ -87,6 +93,8 @@ function metrics({ metrics: own, metricsDir, processName }: OpsParts): Route {
 }
 
 function openapi({ document }: OpsParts): Route {
+  // Made once: as text it takes a millisecond, and anybody may ask.
+  let made: Blob | undefined;
   return defineRoute({
     ...open,
     name: 'openapi',
@@ -94,7 +102,10 @@ function openapi({ document }: OpsParts): Route {
     summary: 'This document',
     answers: { 200: { description: 'OpenAPI 3.1.', schema: Type.Object({}) } },
     examples: [{ name: 'document', status: 200 }],
-    handler: () => json(200, document()),
+    handler() {
+      made ??= new Blob([JSON.stringify(document())], { type: 'application/json' });
+      return new Response(made);
+    },
   });
 }
 

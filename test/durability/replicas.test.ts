@@ -38,6 +38,17 @@ const event = (id: string) => ({
   data: { user_id: 'u_1', kind: 'test', amount: { amount: 5, currency: 'USD' }, reference: id },
 });
 
+const terms = {
+  kind: 'fixed',
+  value: { amount: 500, currency: 'USD' },
+  limits: { global: 2 },
+};
+const redemptionOf = (order: string) => ({
+  code: 'TWO',
+  customer_id: 'c_1',
+  order: { id: order, total: { amount: 5_000, currency: 'USD' } },
+});
+
 test('without the setting there is one connection, and nobody waits', async () => {
   const primary = await RedisServer.start();
   const { producer, writer } = writerOf(primary, 0);
@@ -86,32 +97,45 @@ test('another connection confirms nothing of the one before', async () => {
   await expect(asked).rejects.toBeInstanceOf(TooFewReplicas);
 });
 
-test('events: 503 while too few confirm, and the retry under the same id counts once', async () => {
+test('too few confirm: 503; the same again counts once, and a failover knows of it', async () => {
   const { primary, replica } = await pair();
   const REDIS_URL = primary.url;
   const ingress = await stack.startIngress({ REDIS_URL, ...demand });
   const client = new Client(ingress.url, key);
+  const first = await stack.startWorker({ REDIS_URL });
+  const redeem = (to: Client, order = 'o_1') =>
+    to.post('/v1/redemptions', redemptionOf(order), { 'idempotency-key': order });
   expect((await client.post('/v1/events', event('r_1'))).status).toBe(202);
+  expect((await client.put('/v1/coupons/TWO', terms)).status).toBe(201);
+  await eventually('the code is open', async () => (await redeem(client, 'o_0')).status === 201);
   process.kill(replica.pid, 'SIGSTOP');
   const refused = await client.post('/v1/events', event('r_2'));
   expect([refused.status, refused.body['code']]).toEqual([503, 'store_unavailable']);
   expect(refused.headers.get('retry-after')).not.toBeNull();
+  expect((await redeem(client)).status).toBe(503);
+  // It was made and kept; until a replica has it too, it is not told.
+  expect((await redeem(client)).status).toBe(503);
   process.kill(replica.pid, 'SIGCONT');
   await eventually('it is accepted', async () => {
     return (await client.post('/v1/events', event('r_2'))).status === 202;
   });
+  const made = await redeem(client);
+  expect([made.status, made.headers.get('idempotency-replayed')]).toEqual([201, 'true']);
 
   // The primary is gone with its disk; the replica is promoted.
   await primary.kill();
-  await ingress.kill('SIGTERM');
+  await Promise.all([ingress.kill('SIGTERM'), first.kill('SIGKILL')]);
   await replica.promote();
   const after = await stack.startIngress({
     REDIS_URL: replica.url,
     ...demand,
     REDIS_REPLICAS_MIN: '0',
   });
-  const worker = await stack.startWorker({ REDIS_URL: replica.url });
   const reader = new Client(after.url, key);
+  const again = await redeem(reader);
+  expect([again.status, again.body]).toEqual([201, made.body]);
+  const worker = await stack.startWorker({ REDIS_URL: replica.url });
+  await eventually('the code is used up', async () => (await redeem(reader, 'o_2')).status === 409);
   const { body } = await eventually('both are posted', async () => {
     const reply = await reader.get('/v1/accounts/user:u_1:earnings/balance');
     return reply.status === 200 && reply.body['sequence'] === 2 ? reply : null;

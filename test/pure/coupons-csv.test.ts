@@ -1,5 +1,6 @@
 // Coupons as CSV rows, and codes from patterns.
 import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
 import type { CouponTerms } from '../../schemas/coupons.ts';
 import { ALPHABET, CodeGenerator, patternError } from '../../src/cli/coupon-codes.ts';
 import { parseRow, rowOf } from '../../src/cli/coupons-csv.ts';
@@ -28,6 +29,24 @@ test.each([
   ['a gift', { kind: 'gift_balance', value: usd(5_000) }],
 ] as [string, CouponTerms][])('%s comes back as it was', (_name, terms) => {
   expect(parseRow(rowOf('SPRING', terms))).toEqual({ code: 'SPRING', terms });
+});
+
+test('no cell is a formula to a spreadsheet, and each comes back as it was', () => {
+  const names = fc.array(fc.stringMatching(/^['=+\-@]{0,3}[!-~]{1,6}$/), { maxLength: 3 });
+  const code = fc.stringMatching(/^['=+\-@]{0,3}[!-9;-~]{1,6}$/);
+  fc.assert(
+    fc.property(code, names, names, (given, products, segments) => {
+      const zone = { time_zone: '+05:30', windows: everything.windows! };
+      const lists = {
+        ...(products.length > 0 && { products: [...new Set(products)] }),
+        ...(segments.length > 0 && { segments: [...new Set(segments)] }),
+      };
+      const terms: CouponTerms = { kind: 'fixed', value: usd(1), ...zone, ...lists };
+      const row = rowOf(given, terms);
+      for (const cell of Object.values(row)) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
+      expect(parseRow(row)).toEqual({ code: given, terms });
+    }),
+  );
 });
 
 test.each([
