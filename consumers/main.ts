@@ -13,6 +13,7 @@ import { blockingClient, producerClient, writingClient } from '../src/io/redis.t
 import type { Rule } from '../src/ledger/decision.ts';
 import { storesReady } from '../src/store/ready.ts';
 import { Appender } from '../src/stream/append.ts';
+import { verifyInTurns } from '../src/verifier.ts';
 import { type Worker, type WorkerParts, startWorker } from '../src/worker.ts';
 import { rules as allRules } from './index.ts';
 
@@ -54,12 +55,14 @@ export async function runWorker(
   const metrics = new Metrics();
   watchProcess(metrics);
   const worker = await start(config, name, clients, { metrics, log, rules });
+  const verifying = verifyInTurns(databaseUrl, clients.redis, { metrics, log, name }, config);
   const published = publishMetrics(metrics, join(config.home, 'run'), name);
   log.info('working');
 
   const signal = await stopping;
   log.info({ signal }, 'stopping');
   endWithin(config.drainMs + LAST_STEPS_MS);
+  await verifying.stop();
   await worker.stop();
   await published.stop();
   clients.redis.disconnect();

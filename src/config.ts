@@ -186,6 +186,12 @@ const settings = {
     'milliseconds an ingress told to stop still takes connections, so that callers can move away',
     [0, 60_000],
   ),
+  verifyEveryS: integer(
+    'VERIFY_EVERY_S',
+    3_600,
+    'seconds between verifications that a worker does by itself, 0 is never',
+    [0, 604_800],
+  ),
   drainMs: integer('DRAIN_MS', 10_000, 'milliseconds a process may take to end its work', times),
 } satisfies Record<string, Setting<unknown>>;
 

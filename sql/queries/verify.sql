@@ -136,3 +136,14 @@ create or replace function system_verify_state(
          v.problems
   from verified_point v
 $$;
+
+-- Takes: seconds between periodic verifications. Gives: whether the caller is to verify now; of
+-- several that ask one is. Locks: the point, for a moment.
+create or replace function system_verify_turn(p_every_s int) returns boolean
+language sql security definer set search_path = tallyrace, pg_temp as $$
+  with taken as (
+    update verified_point set begun_at = now()
+    where begun_at < now() - make_interval(secs => p_every_s) returning true
+  )
+  select exists (select from taken)
+$$;
