@@ -37,8 +37,8 @@ begin
     select p.verified_until as cut
     union select min(second) from running where part > 0 group by part
     -- At months, so that a stretch is archived whole or not at all.
-    union select generate_series(date_trunc('month', v_since) + interval '1 month',
-                                 p.shut_until, '1 month') where v_since > '-infinity'
+    union select generate_series(date_trunc('month', v_since), p.shut_until, '1 month')
+      where v_since > '-infinity'
     union select p.shut_until
   ), fresh as (
     select cut as from_at, lead(cut) over (order by cut) as to_at, 0 as place from cuts
@@ -82,6 +82,11 @@ begin
   problems := '[]';
   if v_known.from_at is not null then
     problems := verify_compared(v_known, v_found, v_here);
+  end if;
+  if v_known.from_at is null and p_to <= verify_first_month() and v_found.outcomes > 0 then
+    problems := problems || jsonb_build_object('check', 'archived', 'total', v_found.outcomes,
+      'detail', format('entries of %s outcomes posted before %s were detached before they were '
+        'proven', v_found.outcomes, p_to));
   end if;
   if v_here then
     problems := problems
