@@ -8,7 +8,7 @@ import { RESTORING, migrate } from '../store/migrate.ts';
 import { ArchiveError, type ArchiveReader } from './archive.ts';
 import { type CopiedTable, type LedgerCopy, fileOf } from './ledger-copy.ts';
 
-const ROWS_AT_ONCE = 2_000;
+const ROWS_AT_ONCE = 10_000;
 
 /** Rejects when the database holds anything of ours. */
 export async function requireEmptyLedger(sql: Sql): Promise<void> {
