@@ -51,6 +51,8 @@ export function blockingClient(url: string, name: string): Redis {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: 10_000,
+      // Far above BLOCK: a connection that is silent for so long is dead, and would stay so.
+      socketTimeout: 5_000,
     }),
   );
 }

@@ -2,23 +2,27 @@
 // go on. A proxy in front of Postgres lets the write through and cuts the connection instead of
 // handing the answer over.
 import { afterAll, expect, test } from 'bun:test';
-import { type Socket, connect, createServer } from 'node:net';
 import { BalanceCache } from '../../src/cache/balances.ts';
 import { cachedBalances } from '../../src/store/accounts.ts';
 import { verify } from '../../src/store/verify.ts';
 import { partitionOf, settledKey } from '../../src/stream/topology.ts';
 import { Engine, earning } from '../engine.ts';
+import { Dice } from '../faults/dice.ts';
+import { Proxy } from '../faults/proxy.ts';
 import { openStack } from '../stack.ts';
 
 const stack = await openStack('lost_reply');
 const { id: tenant } = await stack.createTenant('lost_reply');
-const proxy = await cutAfter(stack.databaseUrl, 'reply_is_lost');
-const engine = await Engine.open({ ...stack, databaseUrl: proxy.url }, tenant);
+const { hostname: host, port } = new URL(stack.databaseUrl);
+const proxy = await Proxy.open({ host, port: Number(port) }, new Dice(1));
+const databaseUrl = proxy.inFrontOf(stack.databaseUrl);
+const engine = await Engine.open({ ...stack, databaseUrl }, tenant);
 afterAll(async () => {
   await engine.close();
   proxy.close();
 });
 
+const READY = Buffer.from([0x5a, 0, 0, 0, 5]);
 const cache = new BalanceCache(engine.redis, 60);
 const announcedAt = settledKey('events', partitionOf(tenant, 'u_1'));
 
@@ -31,53 +35,18 @@ async function announced(offset: number): Promise<void> {
   while (Number(await engine.redis.get(announcedAt)) < offset) await Bun.sleep(10);
 }
 
-/** Forwards to Postgres; the first statement that says `word` is executed and never answered. */
-async function cutAfter(databaseUrl: string, word: string) {
-  const target = new URL(databaseUrl);
-  const sockets = new Set<Socket>();
-  const state = { cut: 0 };
-  const server = createServer((client) => {
-    const upstream = connect(Number(target.port), target.hostname);
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => {});
-    }
-    let mute = false;
-    client.on('data', (chunk) => {
-      if (state.cut === 0 && chunk.includes(word)) {
-        state.cut++;
-        mute = true;
-        setTimeout(() => client.destroy(), 300);
-      }
-      upstream.write(chunk);
-    });
-    upstream.on('data', (chunk) => mute || client.write(chunk));
-    client.on('close', () => upstream.end());
-    upstream.on('close', () => client.end());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = new URL(databaseUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as { port: number }).port);
-  return {
-    url: url.href,
-    state,
-    close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
-
 test('a batch whose reply was lost is settled once, and the worker goes on', async () => {
   await engine.start();
   await engine.append([earning('before', 'u_1', 5)]);
   await engine.settled();
   await announced(1);
   expect(await balance()).toBe(5);
+  // Postgres says that it is ready for the next statement, so that this one is committed.
+  const done = (reply: Buffer): boolean => reply.subarray(-6, -1).equals(READY);
+  const lost = proxy.loseReply({ request: /reply_is_lost/, done });
   await engine.append([earning('reply_is_lost', 'u_1', 7)]);
   await engine.settled();
-  expect(proxy.state.cut).toBe(1);
+  expect(await lost).toBe(true);
   await announced(2);
   expect(await balance()).toBe(12);
   await engine.append([earning('after', 'u_1', 11)]);

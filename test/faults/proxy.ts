@@ -4,18 +4,9 @@
 // beginning of what was sent.
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import type { Dice } from './dice.ts';
+import { Pipe, type Toxic } from './pipe.ts';
 
-export type Direction = 'up' | 'down' | 'both';
-
-export type Toxic = { direction: Direction } & (
-  | { kind: 'latency'; delayMs: number; jitterMs: number }
-  | { kind: 'slicer'; bytes: number; pauseMs: number }
-  | { kind: 'bandwidth'; bytesPerMs: number }
-  /** Nothing passes until it is taken off; then all of it does. */
-  | { kind: 'stall' }
-  /** Bytes vanish, no FIN is sent. What has lost some is reset when the toxic is taken off. */
-  | { kind: 'blackhole' }
-);
+export type { Toxic } from './pipe.ts';
 
 /** Forward the request, drop the reply, cut: for the next request that has the mark. */
 export interface LostReply {
@@ -76,6 +67,11 @@ export class Proxy {
   /** Resets every connection. */
   cut(): void {
     for (const link of this.links) link.reset();
+  }
+
+  /** Present connections are dead from now on, and nobody is told; new ones are well. */
+  abandon(): void {
+    for (const link of this.links) link.abandoned = true;
   }
 
   /** Resets every connection and refuses new ones; gives what lets them in again. */
@@ -141,6 +137,8 @@ class Link {
   private lost: { replies: Buffer[]; seen(reply: Buffer | null): boolean } | null = null;
   /** One side has gone and the other could not hear of it. */
   private half = false;
+  /** What it is sent vanishes, for ever. */
+  abandoned = false;
 
   constructor(
     private readonly proxy: Proxy,
@@ -171,6 +169,7 @@ class Link {
   }
 
   private request(chunk: Buffer): void {
+    if (this.abandoned) return;
     const seen = this.lost ? null : this.proxy.armedFor(chunk);
     if (seen) {
       this.lost = { replies: [], seen };
@@ -180,6 +179,7 @@ class Link {
   }
 
   private reply(chunk: Buffer): void {
+    if (this.abandoned) return;
     if (!this.lost) return this.down.push(chunk);
     this.lost.replies.push(chunk);
     if (this.lost.seen(Buffer.concat(this.lost.replies))) this.reset();
@@ -196,97 +196,5 @@ class Link {
     this.down.stop();
     this.client.destroy();
     this.upstream.destroy();
-  }
-}
-
-/** One direction of a connection: a queue that is emptied in order, as the toxics allow. */
-class Pipe {
-  swallowed = false;
-  private readonly queue: (Buffer | 'end')[] = [];
-  private running = false;
-  private stopped = false;
-  private resume: (() => void) | null = null;
-
-  constructor(
-    private readonly proxy: Proxy,
-    private readonly direction: 'up' | 'down',
-    private readonly from: Socket,
-    private readonly to: Socket,
-  ) {}
-
-  push(chunk: Buffer): void {
-    this.queue.push(chunk);
-    if (!this.running) void this.run();
-  }
-
-  end(): void {
-    this.queue.push('end');
-    if (!this.running) void this.run();
-  }
-
-  wake(): void {
-    this.resume?.();
-  }
-
-  stop(): void {
-    this.stopped = true;
-    this.queue.length = 0;
-    this.wake();
-  }
-
-  private get toxics(): Toxic[] {
-    return [...this.proxy.toxics].filter(
-      ({ direction }) => direction === 'both' || direction === this.direction,
-    );
-  }
-
-  private async run(): Promise<void> {
-    this.running = true;
-    for (let next = this.queue.shift(); next && !this.stopped; next = this.queue.shift()) {
-      if (this.proxy.toxics.size > 0) await this.wait(next === 'end' ? 0 : next.byteLength);
-      if (this.stopped) break;
-      await this.pass(next);
-    }
-    this.running = false;
-  }
-
-  /** Until what is in the way of this many bytes has passed. */
-  private async wait(bytes: number): Promise<void> {
-    let delayMs = 0;
-    for (const toxic of this.toxics) {
-      if (toxic.kind === 'latency')
-        delayMs += toxic.delayMs + this.proxy.dice.between(0, toxic.jitterMs);
-      if (toxic.kind === 'bandwidth') delayMs += bytes / toxic.bytesPerMs;
-    }
-    if (delayMs > 0) await Bun.sleep(delayMs);
-    while (!this.stopped && this.toxics.some(({ kind }) => kind === 'stall'))
-      await new Promise<void>((resolve) => (this.resume = resolve));
-  }
-
-  private async pass(chunk: Buffer | 'end'): Promise<void> {
-    const { toxics } = this;
-    if (toxics.some(({ kind }) => kind === 'blackhole')) {
-      this.swallowed = true;
-      return;
-    }
-    if (chunk === 'end') return void this.to.end();
-    const slicer = toxics.find((toxic) => toxic.kind === 'slicer');
-    if (!slicer) return await this.write(chunk);
-    for (let from = 0; from < chunk.byteLength && !this.stopped;) {
-      const size = this.proxy.dice.between(1, slicer.bytes);
-      await this.write(chunk.subarray(from, from + size));
-      from += size;
-      if (slicer.pauseMs > 0) await Bun.sleep(slicer.pauseMs);
-    }
-  }
-
-  private async write(chunk: Buffer): Promise<void> {
-    if (this.to.destroyed || this.to.write(chunk)) return;
-    this.from.pause();
-    await new Promise<void>((resolve) => {
-      this.to.once('drain', resolve);
-      this.to.once('close', () => resolve());
-    });
-    this.from.resume();
   }
 }

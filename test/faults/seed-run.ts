@@ -44,6 +44,8 @@ export interface Verdict {
 }
 
 const LEASE_MS = 600;
+/** The machine may have other things to do. */
+const UP_WITHIN_MS = 60_000;
 const partners = mixedPartners(6);
 
 export async function runSeed(seed: number, slot: Slot, options: RunOptions): Promise<Verdict> {
@@ -211,13 +213,13 @@ class Run {
   private async putTerms(): Promise<void> {
     const [ingress] = this.fleet!.of('ingress');
     const client = new Client(ingress!.directUrl, this.tenant.key);
-    await eventually('the stack is up', async () =>
+    const isUp = async (): Promise<boolean> =>
       (
         await Promise.all(
           this.fleet!.of('ingress').map(({ directUrl }) => fetch(`${directUrl}/readyz`)),
         )
-      ).every(({ ok }) => ok),
-    );
+      ).every(({ ok }) => ok);
+    await eventually('the stack is up', isUp, UP_WITHIN_MS);
     const answers = await Promise.all([
       ...partners.map(({ id, ...terms }) => client.put(`/v1/partners/${id}`, terms)),
       ...coupons.map((coupon) => client.put(`/v1/coupons/${coupon.code}`, termsOf(coupon))),

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync, statSync, truncateSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Sql, connectPostgres } from '../../src/io/postgres.ts';
+import { producerClient, redisReady } from '../../src/io/redis.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { type Launch, type Running, launch } from '../../src/supervisor/launch.ts';
 import { findFreePort } from '../../src/supervisor/ports.ts';
@@ -80,6 +81,7 @@ export class Victim {
 export class RedisVictim extends Victim {
   readonly url: string;
   private readonly data: string;
+  private torn = false;
 
   constructor(dir: string, port: number) {
     const { plan, url } = prepareRedis({ dir, port, log: join(dir, 'redis.log') });
@@ -102,12 +104,29 @@ export class RedisVictim extends Victim {
   /** A power cut: what came after this byte never reached the disk. Only while it is down. */
   cutLog(bytes: number): void {
     truncateSync(this.logFile(), bytes);
+    this.torn = true;
+  }
+
+  /**
+   * Up to 7.0 at least, Redis leaves the beginning of a torn transaction in its log, and carries it
+   * out after the next start. So the log is written anew, as an operator should have it done.
+   */
+  override async start(): Promise<void> {
+    await super.start();
+    if (!this.torn) return;
+    const redis = producerClient(this.url, 'mender');
+    await redisReady(redis);
+    await redis.bgrewriteaof();
+    while (/aof_rewrite_in_progress:1/.test(await redis.info('persistence'))) await Bun.sleep(5);
+    redis.disconnect();
+    this.torn = false;
   }
 
   private logFile(): string {
     const dir = join(this.data, 'appendonlydir');
     const files = readdirSync(dir).filter((name) => name.endsWith('.incr.aof'));
-    return join(dir, files.sort().at(-1)!);
+    const number = (name: string): number => Number(name.split('.')[2]);
+    return join(dir, files.sort((a, b) => number(a) - number(b)).at(-1)!);
   }
 }
 
