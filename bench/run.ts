@@ -27,8 +27,10 @@ import {
 import { loadBench } from './load.ts';
 import { memoryBench } from './memory.ts';
 import { overloadBench } from './overload.ts';
+import { recoveryBench } from './recovery.ts';
 import { redemptionBench } from './redemption.ts';
 import { rulesBench } from './rules.ts';
+import { stallsBench } from './stalls.ts';
 import { validateBench } from './validate.ts';
 import { verifyBench } from './verify.ts';
 
@@ -56,6 +58,8 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   memory: memoryBench,
   overload: overloadBench,
   reads: readsBench,
+  recovery: recoveryBench,
+  stalls: stallsBench,
   verify: verifyBench,
 };
 

@@ -84,6 +84,11 @@ export function treeUsageOf(pid: number): Usage {
     );
 }
 
+/** A process and all below it. */
+export function treeOf(pid: number): number[] {
+  return [pid, ...childrenOf(pid).flatMap(treeOf)];
+}
+
 function childrenOf(pid: number): number[] {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
