@@ -108,6 +108,10 @@ test('customers keep what they used, and their limit', async () => {
   await reserve('EACH', 'e2', { customer: 'c_two', commit: true });
   await reserve('EACH', 'e3', { customer: 'c_two' });
   await emptyRedis();
+  const { usage: known } = desks[0]!;
+  const customers = ['c_two', 'c_new', 'c_one'];
+  await Promise.all(customers.map((customer) => known.load(tenant, 'EACH', customer)));
+  expect(customers.map((name) => known.ofCustomer(tenant, 'EACH', name))).toEqual([2, 0, 1]);
   ledger = await startLedger(stack);
   const results = await Promise.all(
     Array.from({ length: 60 }, (_, n) =>
