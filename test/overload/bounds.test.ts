@@ -126,3 +126,29 @@ test('bodies that are begun and not ended, whether their length is told or not',
   );
   expect((await raw(target, whole)).status).toBe(202);
 });
+
+test('events on their way to a Redis that does not answer', async () => {
+  const small = { BODY_BYTES_MAX: '1024', BATCH_BODY_BYTES_MAX: '2048' };
+  const other = await stack.startIngress({ ...small, APPEND_BYTES_WAITING_MAX: '2048' });
+  const send = async (id: string) => {
+    const body = eventText(id);
+    return fetch(`${other.url}/v1/events`, { method: 'POST', headers, body });
+  };
+  expect((await send('first')).status).toBe(202);
+  process.kill(stack.redisPid, 'SIGSTOP');
+  try {
+    const answers = Array.from({ length: 100 }, (_, n) => send(`frozen_${n}`));
+    const first = await Promise.race(answers);
+    await expectOverloaded(first, 'Too many events are waiting for Redis.');
+  } finally {
+    process.kill(stack.redisPid, 'SIGCONT');
+  }
+  await eventually('it goes on', async () => (await send('again')).ok);
+});
+
+test('metrics of paths that callers think up', async () => {
+  for (let n = 0; n < 50; n++) await fetch(`${url}/path_${n}/${n}`);
+  const text = await (await fetch(`${url}/metrics`)).text();
+  expect(text).not.toContain('path_');
+  expect(text).toMatch(/route="unmatched",status="404"[^}]*\} [5-9]\d/);
+});
