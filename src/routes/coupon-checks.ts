@@ -119,16 +119,19 @@ async function publicAnswers(
   for (const request of requests) asked += codesOf(request).length;
   // The guard has taken one.
   if (asked > 1) await context.spend('public_checks', asked - 1);
+  // By the terms alone: to read what is used would take longer for a code that exists.
+  const looked = requests.flatMap((request) =>
+    quoteNow(coupons, tenant, codesOf(request), request, []),
+  );
+  const isNews = ({ code, verdict }: QuotedCode): boolean =>
+    isUntold(verdict) || !told.has(tenant, ip, code);
+  const guesses = looked.filter(isNews).length;
+  const wrong = looked.filter(({ verdict }) => isUntold(verdict)).length;
+  if (guesses > 0) await context.spend('public_unknown_codes', wrong, guesses);
+  for (const { code, verdict } of looked) if (!isUntold(verdict)) told.add(tenant, ip, code);
   const quoted = await Promise.all(
     requests.map(async (request) => quotesOf(coupons, tenant, request)),
   );
-  const quotes = quoted.flat();
-  const isNews = ({ code, verdict }: QuotedCode): boolean =>
-    isUntold(verdict) || !told.has(tenant, ip, code);
-  const guesses = quotes.filter(isNews).length;
-  const wrong = quotes.filter(({ verdict }) => isUntold(verdict)).length;
-  if (guesses > 0) await context.spend('public_unknown_codes', wrong, guesses);
-  for (const { code, verdict } of quotes) if (!isUntold(verdict)) told.add(tenant, ip, code);
   return requests.map((request, index) => finish(coupons, context, request, quoted[index]!));
 }
 

@@ -1,13 +1,17 @@
 // Whoever guesses coupon codes with a publishable key: how many guesses there are, that no way of
 // asking gets more, and that nothing in an answer but the public reason tells codes apart.
-import { beforeAll, expect, test } from 'bun:test';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { publicReasons } from '../../schemas/coupons.ts';
+import { producerClient, redisReady } from '../../src/io/redis.ts';
 import { type Call, type Door, type Reply, openDoor } from '../http/door.ts';
 import { eventually } from '../processes.ts';
 import { createKey } from '../tenants.ts';
 
 // One proxy is believed, so that each test has an address of its own.
 const door = await openDoor('enumeration', { env: { TRUSTED_PROXY_HOPS: '1' }, ledger: true });
+const redis = producerClient(door.stack.redisUrl, 'enumeration test');
+await redisReady(redis);
+afterAll(() => redis.disconnect());
 const publishable = await createKey(door.stack.owner, door.tenant, ['coupons:check'], true);
 const order = { total: { amount: 5_000, currency: 'USD' } };
 const percent = { kind: 'percent', percent_bp: 100 };
@@ -70,6 +74,27 @@ test('when no guess is left, a refusal tells nothing of the code', async () => {
   const shown = ({ status, body }: Reply) => ({ status, ...body, request_id: '' });
   expect(shown(hidden)).toEqual(shown(unknown));
   expect(hidden.status).toBe(429);
+});
+
+/** How often what is used of a code was read from Redis. */
+async function usageReads(): Promise<number> {
+  const stats = await redis.info('commandstats');
+  return Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+}
+
+test('a refused guess reads nothing of a code that exists, which would take longer', async () => {
+  const limited = { ...percent, limits: { global: 5 } };
+  for (const code of ['FIVE', 'SIX'])
+    await door.call('PUT', `/v1/coupons/${code}`, { body: limited });
+  // Longer than it takes to hear of the change.
+  await Bun.sleep(300);
+  const before = await usageReads();
+  expect((await guess('192.0.2.25', 'FIVE')).status).toBe(200);
+  const told = await usageReads();
+  expect(told).toBeGreaterThan(before);
+  await exhaust('192.0.2.25');
+  expect((await guess('192.0.2.25', 'SIX')).status).toBe(429);
+  expect(await usageReads()).toBe(told);
 });
 
 test('a code that the address was told of is answered on', async () => {

@@ -19,7 +19,7 @@ import { Client } from '../client.ts';
 import { openStack } from '../stack.ts';
 import { type WireReply, type WireRequest, send } from './wire.ts';
 
-const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 40);
+const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 30);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 7_214_553);
 const AT_ONCE = 40;
 

@@ -15,8 +15,9 @@ const plan = limiter.plan('requests', {
   publishable: false,
   limits,
 });
-// Both begin at the same second.
-await Bun.sleep(1_000 - (Date.now() % 1_000));
+// Whoever is first waits for the other.
+await redis.incr('racers');
+while (Number(await redis.get('racers')) < 2) await Bun.sleep(1);
 const refusals = await Promise.all(
   Array.from({ length: TAKERS }, () =>
     limiter.take(plan, plan.early, { key: 'race' }, { policy: [], limit: [] }),
