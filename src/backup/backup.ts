@@ -57,10 +57,13 @@ export async function backup(
   return { rows, bytes: archive.bytesOnDisk };
 }
 
+export interface OpenBackup {
+  archive: ArchiveReader;
+  manifest: Manifest;
+}
+
 /** Reads and compares every file of the backup before anything is touched. */
-export async function openBackup(
-  dir: string,
-): Promise<{ archive: ArchiveReader; manifest: Manifest }> {
+export async function openBackup(dir: string): Promise<OpenBackup> {
   const archive = await ArchiveReader.open(dir);
   const manifest = archive.json(MANIFEST) as Manifest;
   if (manifest.format !== FORMAT)
@@ -73,9 +76,17 @@ export interface Restored {
   keys: number;
 }
 
+/** Redis alone, beside a ledger that was put back by other means and is not older. */
+export async function restoreRedis(url: string, { archive }: OpenBackup): Promise<number> {
+  return await withRedis(url, async (redis) => {
+    await requireEmptyRedis(redis);
+    return await loadRedis(redis, archive, REDIS_FILE);
+  });
+}
+
 export async function restore(
   { databaseUrl, redisUrl }: Stores,
-  { archive, manifest: { ledger } }: { archive: ArchiveReader; manifest: Manifest },
+  { archive, manifest: { ledger } }: OpenBackup,
   onRows: (count: number) => void = () => {},
 ): Promise<Restored> {
   return await withRedis(redisUrl, (redis) =>

@@ -2,7 +2,14 @@
 import { existsSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { type Stores, backup, openBackup, restore } from '../backup/backup.ts';
+import {
+  type OpenBackup,
+  type Stores,
+  backup,
+  openBackup,
+  restore,
+  restoreRedis,
+} from '../backup/backup.ts';
 import { type Config, readConfig } from '../config.ts';
 import { makeHome, serverPorts, withServers } from '../supervisor/home.ts';
 import type { Server } from '../supervisor/launch.ts';
@@ -28,8 +35,10 @@ export function addBackup(program: Command): void {
     .command('restore')
     .description('put a backup into stores that are empty: those of TALLYRACE_HOME, or yours')
     .requiredOption('--from <directory>', 'what "tallyrace backup" wrote')
-    .action(async ({ from }: { from: string }) => {
+    .option('--redis-only', 'for REDIS_URL, when the ledger was put back by other means')
+    .action(async ({ from, redisOnly }: { from: string; redisOnly?: boolean }) => {
       const opened = await openBackup(resolve(from));
+      if (redisOnly) return await putRedis(readConfig(process.env), opened);
       const rows = opened.manifest.ledger.tables.reduce((sum, table) => sum + table.rows, 0);
       const bar = progress('rows', rows);
       const restored = await withEmptyStores(readConfig(process.env), (stores) =>
@@ -41,6 +50,12 @@ export function addBackup(program: Command): void {
           `${opened.manifest.started_at}; start, then run "tallyrace verify"`,
       );
     });
+}
+
+async function putRedis({ redisUrl }: Config, opened: OpenBackup): Promise<void> {
+  if (!redisUrl) throw new Failure('--redis-only needs REDIS_URL', exitCodes.usage);
+  const keys = await restoreRedis(redisUrl, opened);
+  console.log(`${keys} keys of Redis, as they were at ${opened.manifest.started_at}`);
 }
 
 /** Yours by their URLs; what has no URL is made in the home, which must not have it yet. */

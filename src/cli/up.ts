@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { endWithin, stopSignal } from '../io/lifecycle.ts';
+import { homeAt } from '../supervisor/home.ts';
 import { findFreePort } from '../supervisor/ports.ts';
 import { restartOnSignal } from '../supervisor/restart.ts';
 import { Supervisor, type Started } from '../supervisor/supervisor.ts';
@@ -48,8 +49,10 @@ async function up(options: UpOptions): Promise<void> {
     return supervisor.stop();
   });
   try {
-    const started = await supervisor.start();
-    restartOnSignal(started.home, () => supervisor.restart(), say);
+    const starting = supervisor.start();
+    // From the first moment, since the signal would end a process that does not expect it.
+    restartOnSignal(homeAt(config.home), () => starting.then(() => supervisor.restart()), say);
+    const started = await starting;
     if (!stopped) await present(started);
   } catch (error) {
     // Stopped in the middle of the start: what failed then failed because of that.

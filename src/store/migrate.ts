@@ -11,6 +11,7 @@ const RELEASE = 'release';
 const SERVES = 'the schema is current';
 /** Writers stand still for as long, at most, each time. */
 const LOCK_WAIT_MS = 500;
+const LOOK_AGAIN_MS = 200;
 const LOCK_PAUSE_MS = 1_500;
 /** A quarter of an hour, together. */
 const LOCK_ATTEMPTS_MAX = 450;
@@ -99,12 +100,21 @@ export async function schemaServes(sql: Sql, release = ownRelease()): Promise<Sc
 
 /** The state as it is for a process of this release: all that it calls must be there. */
 async function withCalls(sql: Sql, state: SchemaState, release: Release): Promise<SchemaState> {
-  const there = new Set(await signaturesOf(sql));
-  const gone = release.calls.filter((call) => !there.has(call));
+  // Looked at twice: a function that is made anew in this moment has no result for a moment.
+  let gone = await missingCalls(sql, release);
+  if (gone.length > 0) {
+    await Bun.sleep(LOOK_AGAIN_MS);
+    gone = await missingCalls(sql, release);
+  }
   if (gone.length === 0) return { ...state, current: true, detail: SERVES };
   const names = gone.map((call) => call.slice(0, call.indexOf('('))).join(', ');
   const detail = `start a later release: the database no longer has ${names} as this one calls it`;
   return { ...state, current: false, detail };
+}
+
+async function missingCalls(sql: Sql, { calls }: Release): Promise<string[]> {
+  const there = new Set(await signaturesOf(sql));
+  return calls.filter((call) => !there.has(call));
 }
 
 /** Every function of the schema: name, types of its arguments, and what it gives. */

