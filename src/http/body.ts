@@ -145,17 +145,23 @@ const QUOTE = 34;
 const MINUS = 45;
 const ZERO = 48;
 const NINE = 57;
+const COLON = 58;
 const BACKSLASH = 92;
 const LOWER_E = 101;
 
 /** Whether some number may be written with a fraction: a dot or a negative exponent behind a digit,
- * if only in a string. Hops from one dot to the next, since most bodies have hardly any. */
+ * if only in a text. Hops from one dot to the next, since most bodies have hardly any. */
 function mayDisguise(text: string): boolean {
   for (let at = text.indexOf('.'); at >= 0; at = text.indexOf('.', at + 1))
-    if (isDigit(text.charCodeAt(at - 1))) return true;
+    if (isDigit(text.charCodeAt(at - 1)) && !isInTime(text, at)) return true;
   for (let at = text.indexOf('-'); at >= 0; at = text.indexOf('-', at + 1))
     if ((text.charCodeAt(at - 1) | 32) === LOWER_E && isDigit(text.charCodeAt(at - 2))) return true;
   return false;
+}
+
+/** As in 12:00:10.5: a colon between digits is in a text, and times are what most dots belong to. */
+function isInTime(text: string, dot: number): boolean {
+  return text.charCodeAt(dot - 3) === COLON && isDigit(text.charCodeAt(dot - 4));
 }
 
 const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;

@@ -77,7 +77,7 @@ export function bodyCases(target: Target): Case[] {
       400,
       'malformed_json',
     ],
-    ...amounts(400, 'malformed_json', '1.0000000000000001', '12.0', '0.0', '1.50e1'),
+    ...amounts(400, 'malformed_json', '1.0000000000000001', '12.0', '0.0', '1.50e1', '10.0'),
     ...amounts(400, 'malformed_json', '10e-1', '10000000000000001E-16'),
     ...amounts(422, 'invalid_request', '12.5', '15e-1', '1e400', '9'.repeat(20_000)),
     ...amounts(422, 'invalid_request', '9007199254740992'),
