@@ -35,6 +35,8 @@ if (![first, count, loadMs, parallel].every((n) => Number.isFinite(n) && n > 0))
 const verdicts: Verdict[] = [];
 let next = first;
 const startedAt = performance.now();
+// What has begun is ended and judged.
+process.once('SIGINT', () => (next = Infinity));
 await Promise.all(Array.from({ length: parallel }, lane));
 process.exit(report());
 
