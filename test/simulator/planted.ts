@@ -1,7 +1,7 @@
 // Bugs planted on purpose, to see the simulator find them: in a copy of our own sources where the
 // bug would be ours, at the boundary of the models where it would be a client's or in SQL.
 // Invariant: a text to be replaced that is no longer there is an error, not a bug that passes.
-import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Invariant } from './checks.ts';
@@ -98,6 +98,14 @@ export const planted: readonly Planted[] = [
     replace: '} else if (row.owner === null) {',
   },
   {
+    name: 'forgets a stream on its way to another worker',
+    from: 130,
+    violates: ['liveness'],
+    file: 'src/stream/runner.ts',
+    find: '[...leases.owned.values()].filter((stream) => !stream.recovered)',
+    replace: 'streams.filter((stream) => !stream.recovered)',
+  },
+  {
     name: 'never acknowledges what a stranger left at the end',
     violates: ['liveness'],
     file: 'src/stream/upkeep.ts',
@@ -120,15 +128,26 @@ export async function withBug({ file, find, replace }: Planted): Promise<{
 }> {
   if (file === undefined) return await import('./simulate.ts');
   const copy = mkdtempSync(join(tmpdir(), 'tallyrace-planted-'));
+  try {
+    return await loadWithBug(copy, { file, find: find!, replace: replace! });
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+async function loadWithBug(
+  copy: string,
+  { file, find, replace }: { file: string; find: string; replace: string },
+): Promise<typeof import('./simulate.ts')> {
   for (const folder of ['src', 'schemas', 'consumers', 'test/simulator'])
     cpSync(join(root, folder), join(copy, folder), { recursive: true });
   cpSync(join(root, 'package.json'), join(copy, 'package.json'));
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   const text = readFileSync(join(copy, file), 'utf8');
-  if (text.split(find!).length !== 2) throw new Error(`not once in ${file}: ${find}`);
+  if (text.split(find).length !== 2) throw new Error(`not once in ${file}: ${find}`);
   writeFileSync(
     join(copy, file),
-    text.replace(find!, () => replace!),
+    text.replace(find, () => replace),
   );
   return (await import(join(copy, 'test/simulator/simulate.ts'))) as typeof import('./simulate.ts');
 }
