@@ -1,6 +1,6 @@
 // The variants, by the question that they answer.
 import { batches, parameters, statements } from './statements.ts';
-import { ids, indexes, pages, partitions, room, rows } from './tables.ts';
+import { ids, indexes, pages, partitions, room, rows, verification } from './tables.ts';
 import type { Variant } from './variant.ts';
 
 export const groups: Record<string, readonly Variant[]> = {
@@ -9,6 +9,7 @@ export const groups: Record<string, readonly Variant[]> = {
   batches,
   ids,
   indexes,
+  verification,
   partitions,
   rows,
   room,

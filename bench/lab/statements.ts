@@ -8,7 +8,7 @@ const legsUnsorted = ['\n  order by e.account, e.count;', ';'] as const;
 
 const legsSubscripted = [
   /select a\.key, a\.sequence[\s\S]*?order by e\.account, e\.count;/,
-  `select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, now(), e.amount,
+  `select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, v_posted, e.amount,
          v_balance[e.account] - a_delta[e.account] + e.running, o_key[e.event], a_tenant[e.account]
   from (select unnest(e_account) as account, unnest(e_event) as event, unnest(e_amount) as amount,
                unnest(e_running) as running, unnest(e_count) as count) e;`,
@@ -77,7 +77,7 @@ const oneStatement = [
   ), leg as (
     insert into entries (account_key, sequence, posted_at, amount, balance_after, event_key,
                          tenant_id)
-    select a.key, a.sequence - a.count + e.count, now(), e.amount,
+    select a.key, a.sequence - a.count + e.count, v_posted, e.amount,
            a.balance - a.delta + e.running, o_key[e.event], a.tenant
     from after f, unnest(a_key, f.sequence, a_count, f.balance, a_delta, a_tenant)
         with ordinality a (key, sequence, count, balance, delta, tenant, index)

@@ -84,6 +84,19 @@ export const indexes: readonly Variant[] = [
   { name: 'balances: no index by name', schema: 'drop index balances_by_account' },
 ];
 
+/** What verification asks of the write: an index on the time of outcomes, and the time it has shut. */
+export const verification: readonly Variant[] = [
+  ours,
+  {
+    name: 'outcomes: no BRIN',
+    schema: Array.from({ length: 8 }, (_, n) => `drop index outcomes_${n}_by_time`).join(';'),
+  },
+  {
+    name: 'shut time not looked up',
+    replace: [['greatest(now(), (select shut_until from verified_point))', 'now()']],
+  },
+];
+
 export const partitions: readonly Variant[] = [
   ours,
   ...[1, 4, 16].map((count) => ({
