@@ -8,7 +8,8 @@ const legsUnsorted = ['\n  order by e.account, e.count;', ';'] as const;
 
 const legsSubscripted = [
   /select a\.key, a\.sequence[\s\S]*?order by e\.account, e\.count;/,
-  `select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, v_posted, e.amount,
+  `select a_key[e.account], v_sequence[e.account] - a_count[e.account] + e.count, v_posted,
+         e.amount,
          v_balance[e.account] - a_delta[e.account] + e.running, o_key[e.event], a_tenant[e.account]
   from (select unnest(e_account) as account, unnest(e_event) as event, unnest(e_amount) as amount,
                unnest(e_running) as running, unnest(e_count) as count) e;`,

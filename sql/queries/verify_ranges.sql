@@ -16,17 +16,19 @@ begin
   tilts := e.tilts;
 end $$;
 
--- What is wrong within a stretch by itself. Takes: bounds, whether its amounts tilt, whether to
--- follow each account's chain, which takes sorting. Gives: problems.
+-- What is wrong within a stretch by itself. Takes: bounds, whether its amounts tilt, whether to look
+-- at each account's chain; it is followed, sorted, only where it does not hold. Gives: problems.
 create or replace function verify_broken(
   p_from timestamptz, p_to timestamptz, p_tilts boolean, p_chains boolean
 ) returns jsonb language plpgsql stable set search_path = tallyrace, pg_temp as $$
-declare v_problems jsonb;
+declare
+  v_problems jsonb;
+  v_torn     boolean := p_chains and not verify_chains_hold(p_from, p_to);
 begin
   select coalesce(jsonb_agg(to_jsonb(f)), '[]') into v_problems from (
     select * from verify_orphans(p_from, p_to)
     union all select * from verify_transactions(p_from, p_to) where p_tilts
-    union all select * from verify_chain(p_from, p_to) where p_chains
+    union all select * from verify_chain(p_from, p_to) where v_torn
   ) f ("check", detail, total);
   if jsonb_path_exists(v_problems, '$[*] ? (@.check == "sequence")') then
     v_problems := v_problems || (select coalesce(jsonb_agg(to_jsonb(f)), '[]')

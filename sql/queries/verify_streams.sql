@@ -139,6 +139,7 @@ do $$ begin
   revoke execute on function verify_sums, verify_broken, verify_compared, verify_keep, verify_point,
     verify_range_streams, verify_joined, verify_first_month, verify_entries_since, verify_states,
     verify_streams(jsonb), verify_is_placed, verify_offsets, verify_places, verify_balances,
-    verify_bare, verify_orphans, verify_chain, verify_transactions(timestamptz, timestamptz),
+    verify_bare, verify_orphans, verify_chains_hold, verify_chain,
+    verify_transactions(timestamptz, timestamptz),
     verify_entry_sums, verify_outcome_sums from public;
 end $$;
