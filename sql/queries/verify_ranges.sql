@@ -16,8 +16,8 @@ begin
   tilts := e.tilts;
 end $$;
 
--- What is wrong within a stretch by itself. Takes: bounds, whether its amounts tilt, whether to look
--- at each account's chain; it is followed, sorted, only where it does not hold. Gives: problems.
+-- What is wrong within a stretch by itself. Takes: bounds, whether its amounts tilt, whether to
+-- look at each account's chain, which is sorted only where it does not hold. Gives: problems.
 create or replace function verify_broken(
   p_from timestamptz, p_to timestamptz, p_tilts boolean, p_chains boolean
 ) returns jsonb language plpgsql stable set search_path = tallyrace, pg_temp as $$
