@@ -92,12 +92,12 @@ export class Pipeline {
   private async land(): Promise<void> {
     const flight = this.flights.shift()!;
     const outcome = await flight.outcome;
-    if ('written' in outcome) return await this.confirm(flight, outcome.written);
+    if ('written' in outcome) return await this.confirm(flight, outcome.written, false);
     const failed: Batch[] = [flight.batch];
     for (const next of this.flights.splice(0)) {
       const after = await next.outcome;
-      // It had streams of its own only.
-      if ('written' in after) await this.confirm(next, after.written);
+      // It had streams of its own only, or the one before has committed and its reply was lost.
+      if ('written' in after) await this.confirm(next, after.written, standsOn(next, flight));
       else failed.push(next.batch);
     }
     this.options.onRetry('pipeline');
@@ -111,9 +111,12 @@ export class Pipeline {
       for (const stream of streams.values()) stream.planned = stream.settled;
   }
 
-  private async confirm(flight: Flight, written: WrittenBalance[]): Promise<void> {
-    const { batch, steps, plan } = flight;
-    await this.settler.confirm(batch, steps, { plan, written, unseen: false });
+  private async confirm(
+    { batch, steps, plan }: Flight,
+    written: WrittenBalance[],
+    unseen: boolean,
+  ): Promise<void> {
+    await this.settler.confirm(batch, steps, { plan, written, unseen });
   }
 }
 
@@ -121,6 +124,11 @@ export class Pipeline {
 function commonStep(steps: readonly StreamStep[], items: readonly BatchItem[]): StreamStep | null {
   const names = new Set(items.map((item) => item.stream));
   return steps.find((step) => names.has(step.stream)) ?? null;
+}
+
+/** It could not have committed without the other. */
+function standsOn(flight: Flight, before: Flight): boolean {
+  return flight.steps.some(({ stream }) => before.steps.some((step) => step.stream === stream));
 }
 
 /** Gives whether the loaded balances now include the flight. */

@@ -76,6 +76,14 @@ export const planted: readonly Planted[] = [
     replace: '',
   },
   {
+    name: 'announces a commit over one whose reply was lost',
+    violates: ['cache'],
+    from: 1_790,
+    file: 'src/stream/pipeline.ts',
+    find: 'after.written, standsOn(next, flight)',
+    replace: 'after.written, false && standsOn(next, flight)',
+  },
+  {
     name: 'turns without a pause',
     violates: ['liveness'],
     file: 'src/stream/runner.ts',
