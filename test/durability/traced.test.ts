@@ -98,8 +98,8 @@ test.skipIf(cannotTrace)(
   async () => {
     const server = await RedisServer.start({ appendfsync: 'everysec' });
     const client = await server.client();
-    // A disk that takes its time: each sync lasts three seconds.
-    const traced = await trace(server.pid, '-e', 'inject=fdatasync:delay_enter=3000000');
+    // A disk that takes its time: each sync lasts longer than what follows.
+    const traced = await trace(server.pid, '-e', 'inject=fdatasync:delay_enter=1500000');
     await client.set('first', 1);
     await eventually('a sync is under way', async () =>
       (await client.info('persistence')).includes('aof_pending_bio_fsync:1'),
