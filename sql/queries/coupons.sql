@@ -84,6 +84,8 @@ end $$;
 
 -- Redemptions of a code that its orders may still come back for: those reserved, and those
 -- committed since a time. Whole stacks, so that each can be put back in Redis.
+-- `offset 0` keeps the planner to the index by code: with an order and a limit at hand it would
+-- walk the primary key through the redemptions of every code.
 -- Takes: tenant, code, since, the last id seen, how many. Gives: rows of redemption_get.
 drop function if exists coupon_open_redemptions(int, text, timestamptz, uuid, int);
 create function coupon_open_redemptions(
@@ -93,10 +95,12 @@ begin
   perform set_tenants(array[p_tenant]);
   return query
     select s.* from (
-      select r.id from redemptions r
-      where r.code = p_code and r.tenant_id = p_tenant and r.id > p_after
-        and (r.status = 'reserved' or (r.status = 'committed' and r.settled_at >= p_since))
-      order by r.id limit p_limit
+      select c.id from (
+        select r.id from redemptions r
+        where r.code = p_code and r.tenant_id = p_tenant and r.id > p_after
+          and (r.status = 'reserved' or (r.status = 'committed' and r.settled_at >= p_since))
+        offset 0
+      ) c order by c.id limit p_limit
     ) o join redemptions s on s.id = o.id
     order by s.id, s.stack_index;
 end $$;
