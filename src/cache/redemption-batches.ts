@@ -48,7 +48,7 @@ export class RedemptionBatches {
   private scheduled = false;
   private underWay = 0;
   /** The last offset that Redis has given us, by partition. */
-  private readonly given = new Map<number, number>();
+  readonly given = new Map<number, number>();
 
   constructor(private readonly redis: Redis) {}
 

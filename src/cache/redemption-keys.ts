@@ -42,10 +42,12 @@ export function lifeKey(partition: number): string {
   return `${tagOf(partition)}:coupons:life`;
 }
 
-/** What a life needs of every partition, in this order: life, drained, offset, asleep. */
-export function lifeKeys(partition: number): [string, string, string, string] {
+export const LIFE_PARTS = ['life', 'drained', 'offset', 'asleep', 'given'] as const;
+
+/** What a life needs of every partition, in the order of LIFE_PARTS. */
+export function lifeKeys(partition: number): string[] {
   const tag = `${tagOf(partition)}:coupons`;
-  return [`${tag}:life`, `${tag}:drained`, `${tag}:offset`, `${tag}:asleep`];
+  return LIFE_PARTS.map((part) => `${tag}:${part}`);
 }
 
 /** Which limited codes, and which customers of them, changed last: a set sorted by change. */

@@ -7,11 +7,14 @@
 import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import { PARTITIONS } from '../stream/topology.ts';
-import { lifeKey, lifeKeys } from './redemption-keys.ts';
+import { LIFE_PARTS, lifeKey, lifeKeys } from './redemption-keys.ts';
 import type { RebuildParts } from './redemption-rebuild.ts';
 import { warmReserved } from './redemption-rebuild.ts';
 import type { RedemptionScripts } from './redemption-scripts.ts';
 
+const PARTS = LIFE_PARTS.length;
+const ASLEEP = LIFE_PARTS.indexOf('asleep');
+const GIVEN = LIFE_PARTS.indexOf('given');
 const KEYS_PAGE = 1_000;
 const POLL_MS = 25;
 
@@ -79,9 +82,9 @@ export class RedemptionLife {
       const { partition } = holding;
       if (partitions[partition]!.drained === reign) continue;
       if (holding.holdsAny(this.closing.held.get(partition) ?? [])) continue;
-      const [life, drained, offset] = lifeKeys(partition);
+      const keys = lifeKeys(partition).slice(0, 3);
       const args = [reign, holding.settled];
-      const forgotten = Number(await scripts.run('drain', [life, drained, offset], args));
+      const forgotten = Number(await scripts.run('drain', keys, args));
       if (forgotten > 0)
         log.error({ partition, forgotten }, 'Redis lost its tail: it forgot settled redemptions');
     }
@@ -132,7 +135,7 @@ export class RedemptionLife {
     if (asleep.length === 0) return;
     const numbers = asleep.map(({ partition }) => partition);
     await warmReserved(this.parts, new Set(numbers));
-    await this.parts.scripts.redis.del(numbers.map((partition) => lifeKeys(partition)[3]));
+    await this.parts.scripts.redis.del(numbers.map((partition) => lifeKeys(partition)[ASLEEP]!));
   }
 }
 
@@ -140,7 +143,7 @@ async function livesIn(scripts: RedemptionScripts): Promise<Lives> {
   const reply = (await scripts.run('life', allKeys, [])) as [string, (string | null)[]];
   const [reign, values] = reply;
   const partitions = Array.from({ length: PARTITIONS }, (_, partition): Partition => {
-    const [life, drained, offset, asleep] = values.slice(partition * 4, partition * 4 + 4);
+    const [life, drained, offset, asleep] = values.slice(partition * PARTS);
     return {
       life: life ?? null,
       drained: drained ?? null,
@@ -174,6 +177,14 @@ export function untilOpen(scripts: RedemptionScripts): Promise<boolean> {
 
 async function poll(scripts: RedemptionScripts): Promise<boolean> {
   if (isOpen(await livesIn(scripts))) return true;
+  const given = [...scripts.given];
+  const keys = given.map(([partition]) => lifeKeys(partition)[GIVEN]!);
+  if (given.length > 0)
+    await scripts.run(
+      'given',
+      keys,
+      given.map(([, offset]) => offset),
+    );
   await Bun.sleep(POLL_MS);
   return false;
 }

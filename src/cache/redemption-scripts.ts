@@ -10,6 +10,7 @@ import batch from './lua/batch.lua' with { type: 'text' };
 import drain from './lua/drain.lua' with { type: 'text' };
 import due from './lua/due.lua' with { type: 'text' };
 import forget from './lua/forget.lua' with { type: 'text' };
+import given from './lua/given.lua' with { type: 'text' };
 import life from './lua/life.lua' with { type: 'text' };
 import open from './lua/open.lua' with { type: 'text' };
 import opening from './lua/opening.lua' with { type: 'text' };
@@ -29,7 +30,7 @@ export const ORDER_MEMORY_MS = 24 * 60 * 60 * 1_000;
 export const ANSWER_MEMORY_MS = 24 * 60 * 60 * 1_000;
 
 const scripts = {
-  ...{ due, adopt },
+  ...{ due, adopt, given },
   reserve: opening + batch + reserve,
   settle: opening + batch + settle,
   life: opening + life,
@@ -123,6 +124,11 @@ export class RedemptionScripts {
     for (const name of Object.keys(scripts) as Script[])
       redis.defineCommand(commandOf[name], { lua: scripts[name] });
     this.batches = new RedemptionBatches(redis);
+  }
+
+  /** The last offset that this process was given, by partition. */
+  get given(): ReadonlyMap<number, number> {
+    return this.batches.given;
   }
 
   async reserve(reservation: Reservation): Promise<ReserveReply> {

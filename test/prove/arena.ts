@@ -2,10 +2,9 @@
 // what the ledger says was given away, whether it has what was acknowledged, and whether the slots
 // that are left can be had.
 import type { CouponTerms } from '../../schemas/coupons.ts';
-import { textArray } from '../../src/store/columns.ts';
-import { type Finding, audit } from './audit.ts';
+import { type Finding, type Limits, audit } from './audit.ts';
 import { Buyers, type Purchase, type Tally, emptyTally } from './buyer.ts';
-import { limitsOf, statusesOf, stepsOf } from './ledger.ts';
+import type { Ground } from './ground.ts';
 import type { Stage } from './stage.ts';
 
 export interface Attack {
@@ -49,19 +48,26 @@ export class Arena {
     code: string;
     version: number;
     at: number;
-    global: number | undefined;
+    terms: CouponTerms;
   }[] = [];
   private numbers = 0;
+  private readonly run = crypto.randomUUID().slice(0, 8);
 
+  /** `own`: null where processes are somebody else's. */
   constructor(
-    readonly stage: Stage,
+    private readonly ground: Ground,
+    private readonly own: Stage | null,
     readonly random: () => number,
     plan: { clients: number; milliseconds: number },
     private readonly attack: Attack,
   ) {
     this.clients = plan.clients;
     this.milliseconds = plan.milliseconds;
-    this.buyers = new Buyers(() => stage.urls, stage.tenant.key, random);
+    this.buyers = new Buyers(() => ground.urls(), ground.key, random);
+  }
+
+  private get names(): string[] {
+    return [...this.codes.keys()];
   }
 
   /** Whether what was acknowledged may be gone. */
@@ -69,13 +75,19 @@ export class Arena {
     return this.attack.mayLose === true;
   }
 
+  /** The processes, for attacks on them. */
+  get stage(): Stage {
+    if (!this.own) throw new Error('these processes are not ours to kill');
+    return this.own;
+  }
+
   /** A name that no other attack has. */
   code(word: string): string {
-    return `${this.attack.name.toUpperCase().replaceAll(/\W/g, '-')}-${word}`;
+    return `${word}-${this.run}`;
   }
 
   nextOrder(): string {
-    return `${this.attack.name.replaceAll(/\W/g, '-')}-${++this.numbers}`;
+    return `${this.run}-${++this.numbers}`;
   }
 
   chance(share: number): boolean {
@@ -91,7 +103,7 @@ export class Arena {
     if (!reply || reply.status >= 300) throw new Error(`${code}: ${JSON.stringify(reply)}`);
     this.codes.set(code, terms);
     const version = Number(reply.body['version']);
-    this.stored.push({ code, version, at: Date.now(), global: terms.limits?.global });
+    this.stored.push({ code, version, at: Date.now(), terms });
   }
 
   /** Many at once, again and again until the time is over. */
@@ -122,7 +134,7 @@ export class Arena {
     await this.quiet();
     const { tally } = this.buyers;
     const room = await this.probe();
-    await this.stage.settled();
+    await this.ground.settled(this.names);
     const findings = await this.findings();
     const all = [...findings.values()];
     const sum = (of: (finding: Finding) => number): number =>
@@ -146,17 +158,12 @@ export class Arena {
 
   /** Until the ledger has everything and nothing waits to expire. */
   private async quiet(): Promise<void> {
-    const { stack, tenant } = this.stage;
-    const codes = textArray([...this.codes.keys()]);
     for (const deadline = Date.now() + EXPIRY_WITHIN_MS; ; await Bun.sleep(100)) {
-      await this.stage.settled();
-      const [row] = await stack.owner`
-        select count(*)::int as due from redemptions where tenant_id = ${tenant.id}
-          and status = 'reserved' and code = any (${codes}::text::text[])
-          and expires_at < now() + interval '60 seconds'`;
-      if (row!['due'] === 0) return;
+      await this.ground.settled(this.names);
+      const due = await this.ground.due(this.names, this.buyers.purchases);
+      if (due === 0) return;
       if (Date.now() > deadline)
-        return this.buyers.wrong(`${row!['due']} reservations did not expire in time`);
+        return this.buyers.wrong(`${due} reservations did not expire in time`);
     }
   }
 
@@ -185,11 +192,19 @@ export class Arena {
   }
 
   private async findings(): Promise<Map<string, Finding>> {
-    const { stack, tenant } = this.stage;
-    const found = new Map<string, Finding>();
-    for (const [code, steps] of await stepsOf(stack.owner, tenant.id, [...this.codes.keys()]))
-      found.set(code, audit(steps, await limitsOf(stack.owner, tenant.id, code)));
-    return found;
+    const steps = await this.ground.steps(this.names, this.buyers.purchases);
+    return new Map([...steps].map(([code, all]) => [code, audit(all, this.limitsOf(code))]));
+  }
+
+  private limitsOf(code: string): Map<number, Limits> {
+    const stored = this.stored.filter((one) => one.code === code);
+    return new Map(
+      stored.map(({ version, terms }) => {
+        const { global = null, per_customer: perCustomer = null, budget } = terms.limits ?? {};
+        const money = terms.kind === 'gift_balance' ? terms.value : budget;
+        return [version, { global, perCustomer, budget: money?.amount ?? null }];
+      }),
+    );
   }
 
   /** The code that matters most, in words and figures. */
@@ -205,13 +220,15 @@ export class Arena {
 
   /** The one, or from the lowest to the highest that was set. */
   private globalLimits(code: string): string {
-    const set = this.stored.flatMap((one) => (one.code === code ? (one.global ?? []) : []));
+    const set = this.stored.flatMap((one) =>
+      one.code === code ? (one.terms.limits?.global ?? []) : [],
+    );
     const [low, high] = [Math.min(...set), Math.max(...set)];
     return low === high ? String(low) : `${low} to ${high}`;
   }
 
   private async lost(): Promise<number> {
-    const statuses = await statusesOf(this.stage.stack.owner, this.stage.tenant.id);
+    const statuses = await this.ground.statuses(this.names);
     return this.buyers.purchases.filter(({ id, status }) => {
       const recorded = statuses.get(id!);
       if (recorded === undefined) return true;
@@ -222,9 +239,8 @@ export class Arena {
   }
 
   private async stale(): Promise<number> {
-    const { stack, tenant } = this.stage;
-    const steps = await stepsOf(stack.owner, tenant.id, [...this.codes.keys()]);
-    const askedAt = new Map(this.buyers.purchases.map(({ id, askedAt: at }) => [id!.slice(4), at]));
+    const steps = await this.ground.steps(this.names, this.buyers.purchases);
+    const askedAt = new Map(this.buyers.purchases.map(({ id, askedAt: at }) => [id!, at]));
     let stale = 0;
     for (const [code, all] of steps)
       for (const { id, taken, version } of all) {

@@ -11,6 +11,7 @@ export interface Purchase {
   /** As last acknowledged. */
   status: 'reserved' | 'committed' | 'released' | null;
   expiresAt: number;
+  uses: { code: string; discount: number; version: number }[];
   refusal: string | null;
 }
 
@@ -68,11 +69,21 @@ export class Buyers {
     const idempotency = key ?? crypto.randomUUID();
     const reply = await this.send('POST', '/v1/redemptions', body, idempotency);
     const purchase: Purchase = {
-      ...{ order, customer, askedAt, id: null, status: null, expiresAt: 0, refusal: null },
+      ...{
+        order,
+        customer,
+        askedAt,
+        id: null,
+        status: null,
+        expiresAt: 0,
+        uses: [],
+        refusal: null,
+      },
     };
     if (reply?.status === 201) {
-      const { id, status, expires_at } = reply.body as Record<string, string>;
-      Object.assign(purchase, { id, status, expiresAt: Date.parse(expires_at!) });
+      const { id, status, expires_at, codes: told } = reply.body as unknown as Redemption;
+      const uses = told.map((use) => ({ ...use, discount: use.discount.amount }));
+      Object.assign(purchase, { id, status, expiresAt: Date.parse(expires_at), uses });
       this.tally.accepted++;
       this.purchases.push(purchase);
     } else if (reply) {
@@ -124,21 +135,40 @@ export class Buyers {
   ): Promise<Reply | null> {
     const urls = this.urls();
     const url = urls[Math.floor(this.random() * urls.length)]!;
-    try {
-      const response = await fetch(`${url}${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.key}`,
-          'content-type': 'application/json',
-          ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-      });
-      return { status: response.status, body: (await response.json()) as Reply['body'] };
-    } catch {
-      return null;
-    }
+    return await request(url, this.key, method, path, body, idempotencyKey);
+  }
+}
+
+interface Redemption {
+  id: string;
+  status: string;
+  expires_at: string;
+  codes: { code: string; discount: { amount: number }; version: number }[];
+}
+
+/** Null where no answer came. */
+export async function request(
+  url: string,
+  key: string,
+  method: string,
+  path: string,
+  body?: object,
+  idempotencyKey?: string,
+): Promise<Reply | null> {
+  try {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
+    return { status: response.status, body: (await response.json()) as Reply['body'] };
+  } catch {
+    return null;
   }
 }
 

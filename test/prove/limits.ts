@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { Arena, type Attack, type Result } from './arena.ts';
 import { attacks } from './attacks.ts';
 import { disasters } from './disasters.ts';
+import { foreignGround, ownGround } from './ground.ts';
 import { tableOf } from './report.ts';
 import { Stage } from './stage.ts';
 
@@ -17,22 +18,27 @@ export interface Plan {
   workers: number;
   /** Parts of names; all where there are none. */
   only: readonly string[];
+  /** Somebody's stack, of which no process is killed; null starts one. */
+  target: { url: string; key: string } | null;
 }
 
 const all: readonly Attack[] = [...attacks, ...disasters];
 
 export async function prove(plan: Plan, say: (line: string) => void): Promise<Result[]> {
-  const chosen = all.filter(
+  const possible = plan.target ? attacks : all;
+  const chosen = possible.filter(
     ({ name }) => plan.only.length === 0 || plan.only.some((part) => name.includes(part)),
   );
-  if (chosen.length === 0) throw new Error(`no such attack; there are: ${namesOf(all)}`);
+  if (chosen.length === 0) throw new Error(`no such attack; there are: ${namesOf(possible)}`);
   const random = seeded(plan.seed);
-  const stage = await Stage.open(plan.ingresses, plan.workers);
+  const { target } = plan;
+  const stage = target ? null : await Stage.open(plan.ingresses, plan.workers);
+  const ground = stage ? ownGround(stage) : foreignGround(target!.url, target!.key);
   try {
     const results: Result[] = [];
     for (const attack of chosen) {
       say(`${attack.name}: ${attack.about}`);
-      const arena = new Arena(stage, random, plan, attack);
+      const arena = new Arena(ground, stage, random, plan, attack);
       await attack.run(arena);
       const result = await arena.reckon();
       for (const wrong of new Set(result.wrong)) say(`  wrong: ${wrong}`);
@@ -40,7 +46,7 @@ export async function prove(plan: Plan, say: (line: string) => void): Promise<Re
     }
     return results;
   } finally {
-    await stage.close();
+    await stage?.close();
   }
 }
 
@@ -69,6 +75,8 @@ ${all.length} ways and prints what the ledger says became of them. Exit code 1 w
   --seed N      repeats the choices of an earlier run
   --only NAME   attacks whose name has this in it; may be given several times
   --json        the results as JSON, for scripts
+  --url, --key  attacks this stack instead, by the ${attacks.length} ways that need no more than HTTP; the key
+                needs coupons:write, coupons:redeem and balances:read
   --help        this text
 
 Attacks: ${namesOf(all)}`;
@@ -81,6 +89,8 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: String(Math.floor(Math.random() * 1e6)) },
       only: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
+      url: { type: 'string' },
+      key: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -88,12 +98,15 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  const { url, key } = values;
+  if ((url === undefined) !== (key === undefined)) throw new Error('--url and --key go together');
+  const target = url !== undefined && key !== undefined ? { url, key } : null;
   const seed = Number(values.seed);
   const say = (line: string): void => console.error(line);
   say(`seed ${seed}`);
-  const plan = {
+  const plan: Plan = {
     ...{ milliseconds: Number(values.seconds) * 1_000, seed, clients: Number(values.clients) },
-    ...{ ingresses: 3, workers: 2, only: values.only },
+    ...{ ingresses: 3, workers: 2, only: values.only, target },
   };
   const results = await prove(plan, say);
   const ok = results.every((result) => result.ok);

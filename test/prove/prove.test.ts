@@ -8,6 +8,7 @@ test('limits hold when all come at once, and when Redis is emptied or fails over
     {
       ...{ milliseconds: 1_200, seed: 7, clients: 60, ingresses: 2, workers: 2 },
       only: ['distinct', 'per customer', 'emptied', 'lags'],
+      target: null,
     },
     () => {},
   );
