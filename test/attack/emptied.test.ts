@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test';
 import { ask, openDesk, putTerms, won } from '../coupons/desk.ts';
 import { caughtUp } from '../coupons/ledger.ts';
+import { eventually } from '../processes.ts';
 import { openStack } from '../stack.ts';
 
 const stack = await openStack('emptied');
@@ -33,7 +34,9 @@ test('what a waiting Postgres has not recorded yet is not given away again', asy
   const value = { amount: 500, currency: 'USD' };
   await putTerms(stack, [desk], tenant, 'TEN', { kind: 'fixed', value, limits: { global: 10 } });
   const worker = await stack.startWorker();
-  expect(await redeem('first', 1)).toBe(1);
+  await eventually('the worker has opened the counters', async () => {
+    return (await redeem('first', 1)) === 1;
+  });
   await caughtUp(desk);
   await stack.owner.begin(async (sql) => {
     await sql`select from streams for update`;
