@@ -38,7 +38,11 @@ test('redemptions of a lost tail are counted as lost, and their uses are free ag
 
   const again = await startLedger(stack);
   let given = 0;
-  for (let round = 0; given < 6 && round < 5; round++) given += await redeem(`after${round}_`, 50);
+  // The desk may not have come back to Redis yet; then all are refused at once.
+  for (let round = 0; given < 6 && round < 40; round++) {
+    given += await redeem(`after${round}_`, 50);
+    await Bun.sleep(50);
+  }
   expect(given).toBe(6);
   await caughtUp(desk);
   const [row] = await stack.owner`
