@@ -2,9 +2,8 @@
 // owner of the database, or somebody's, of which only the API is known.
 import type { Sql } from '../../src/io/postgres.ts';
 import { textArray } from '../../src/store/columns.ts';
-import { eventually } from '../processes.ts';
 import type { Step } from './audit.ts';
-import { type Purchase, request } from './buyer.ts';
+import type { Purchase } from './buyer.ts';
 import type { Stage } from './stage.ts';
 
 export interface Ground {
@@ -65,106 +64,4 @@ async function stepsInRows(
   for (const { id, taken } of events)
     for (const use of ofRedemption.get(id) ?? []) steps.get(use.code)!.push({ ...use, taken });
   return steps;
-}
-
-interface Entry {
-  event_id: string;
-  amount: { amount: number };
-}
-
-/** Over the API alone: the entries of `coupon:CODE:uses`, and what buyers were told of the rest. */
-export function foreignGround(url: string, key: string): Ground {
-  const get = async <T>(path: string): Promise<T> => {
-    const found = await eventually(
-      path,
-      async () => {
-        const reply = await request(url, key, 'GET', path);
-        return reply?.status === 200 ? reply : null;
-      },
-      120_000,
-    );
-    return found.body as T;
-  };
-  const account = (code: string): string =>
-    `/v1/accounts/${encodeURIComponent(`coupon:${code}:uses`)}`;
-  const entriesOf = async (code: string): Promise<Entry[]> => {
-    const entries: Entry[] = [];
-    for (let cursor: string | null = ''; cursor !== null;) {
-      const query: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
-      const page: { data: Entry[]; next_cursor: string | null } = await get(
-        `${account(code)}/entries?limit=200${query}`,
-      );
-      entries.push(...page.data);
-      cursor = page.next_cursor;
-    }
-    return entries.reverse();
-  };
-  const usage = async (code: string) => {
-    const { usage: used } = await get<{ usage: { reserved: number; redeemed: number } }>(
-      `/v1/coupons/${code}`,
-    );
-    return used;
-  };
-  return {
-    urls: () => [url],
-    key,
-    async settled(codes) {
-      for (const code of codes)
-        await eventually(
-          `the ledger has all uses of ${code}`,
-          async () => {
-            const { reserved, redeemed } = await usage(code);
-            if (reserved + redeemed === 0) return true;
-            const { balance } = await get<{ balance: { amount: number } }>(
-              `${account(code)}/balance`,
-            );
-            return balance.amount === reserved + redeemed;
-          },
-          60_000,
-        );
-    },
-    async due(_, known) {
-      const soon = Date.now() + 60_000;
-      // An order that asked for its own again is known twice, and may be committed by now.
-      const committed = new Set(
-        known.flatMap(({ id, status }) => (status === 'committed' ? id! : [])),
-      );
-      const ending = known.filter(
-        ({ id, status, expiresAt }) =>
-          status === 'reserved' && expiresAt < soon && !committed.has(id!),
-      );
-      const found = await Promise.all(
-        [...new Set(ending.map(({ id }) => id))].map((id) =>
-          get<{ status: string }>(`/v1/redemptions/${id}`),
-        ),
-      );
-      return found.filter(({ status }) => status === 'reserved').length;
-    },
-    async steps(codes, known) {
-      const told = new Map(known.map((purchase) => [purchase.id, purchase]));
-      const steps = new Map<string, Step[]>();
-      for (const code of codes) {
-        const entries = await entriesOf(code);
-        steps.set(
-          code,
-          entries.map(({ event_id, amount }) => {
-            const id = event_id.split('/')[0]!;
-            const of = told.get(id);
-            const use = of?.uses.find((one) => one.code === code);
-            const { customer = id, order = id } = of ?? {};
-            const { discount = 0, version = 1 } = use ?? {};
-            return { code, id, customer, order, discount, version, taken: amount.amount > 0 };
-          }),
-        );
-      }
-      return steps;
-    },
-    async statuses(codes) {
-      const statuses = new Map<string, string>();
-      for (const code of codes)
-        for (const { event_id, amount } of await entriesOf(code))
-          statuses.set(event_id.split('/')[0]!, amount.amount > 0 ? 'held' : 'released');
-      return statuses;
-    },
-  };
 }

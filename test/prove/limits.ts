@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import { Arena, type Attack, type Result } from './arena.ts';
 import { attacks } from './attacks.ts';
 import { disasters } from './disasters.ts';
-import { foreignGround, ownGround } from './ground.ts';
+import { ForeignGround } from './foreign.ts';
+import { ownGround } from './ground.ts';
 import { tableOf } from './report.ts';
 import { Stage } from './stage.ts';
 
@@ -33,7 +34,7 @@ export async function prove(plan: Plan, say: (line: string) => void): Promise<Re
   const random = seeded(plan.seed);
   const { target } = plan;
   const stage = target ? null : await Stage.open(plan.ingresses, plan.workers);
-  const ground = stage ? ownGround(stage) : foreignGround(target!.url, target!.key);
+  const ground = stage ? ownGround(stage) : new ForeignGround(target!.url, target!.key);
   try {
     const results: Result[] = [];
     for (const attack of chosen) {
@@ -75,8 +76,8 @@ ${all.length} ways and prints what the ledger says became of them. Exit code 1 w
   --seed N      repeats the choices of an earlier run
   --only NAME   attacks whose name has this in it; may be given several times
   --json        the results as JSON, for scripts
-  --url, --key  attacks this stack instead, by the ${attacks.length} ways that need no more than HTTP; the key
-                needs coupons:write, coupons:redeem and balances:read
+  --url, --key  attacks this stack, in the ${attacks.length} ways that need no more than HTTP; the
+                key needs coupons:write, coupons:redeem and balances:read
   --help        this text
 
 Attacks: ${namesOf(all)}`;
