@@ -2,8 +2,8 @@
 // own, so that one can be cut off while its twin goes on. They end, freeze and start again.
 // Invariant: a name keeps its ports for the whole run, as under a supervisor.
 import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { findFreePort } from '../../src/supervisor/ports.ts';
 import { ROOT } from '../services.ts';
 import type { Dice } from './dice.ts';
 import { Proxy } from './proxy.ts';
@@ -52,7 +52,7 @@ export class Member {
       const { hostname: host, port } = new URL(url);
       return Proxy.open({ host, port: Number(port) }, dice.fork(`${name} ${link}`));
     };
-    const port = await findFreePort();
+    const port = await lastingPort();
     const redis = await open(place.redisUrl, 'redis');
     const postgres = await open(place.databaseUrl, 'postgres');
     const http = kind === 'ingress' ? await open(`http://127.0.0.1:${port}`, 'http') : null;
@@ -195,5 +195,20 @@ export class Fleet {
 
   async close(): Promise<void> {
     await Promise.all(this.members.map((member) => member.close()));
+  }
+}
+
+/** Free now, and below those that the system gives to others while a process is down. */
+async function lastingPort(): Promise<number> {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
   }
 }
