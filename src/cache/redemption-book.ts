@@ -3,6 +3,7 @@
 // Invariant: never one use over a limit, under any race, crash or replay: whatever goes wrong here,
 // only reserve.lua takes a use.
 import type { RefusalReason } from '../../schemas/coupons.ts';
+import { within } from '../io/deadline.ts';
 import { sendTogether } from '../io/one-write.ts';
 import type { Sql } from '../io/postgres.ts';
 import { AppendRefused } from '../stream/append.ts';
@@ -62,6 +63,7 @@ export type SettledRedemption =
 /** Rounds of putting right what is in the way; each puts at least one thing right. */
 const ROUNDS_MAX = 50;
 const OPENING_WAIT_MS = 2_500;
+const TERMS_WAIT_MS = 2_000;
 
 /** Reservations of this process whose records are at hand when they are settled: some 8 MB. */
 const RECENT_MAX = 2 ** 14;
@@ -98,10 +100,17 @@ export class RedemptionBook {
   private async decide(request: ReserveRequest, answerOf: AnswerMaker): Promise<Decided> {
     const deadline = Date.now() + OPENING_WAIT_MS;
     const balances = new Map<string, number>();
+    let isFresh = false;
     for (let round = 0; round < ROUNDS_MAX || Date.now() < deadline; round++) {
       const quotes = this.quoted(request, balances);
       const unfit = quotes.find(({ verdict }) => verdict < 0);
-      if (unfit) return { unfit, quotes };
+      if (unfit) {
+        if (isFresh) return { unfit, quotes };
+        // A refusal is kept for a day: it must not come from older terms.
+        await within(this.parts.table.refresh(), TERMS_WAIT_MS);
+        isFresh = true;
+        continue;
+      }
       const { redemption, reservation } = attemptOf(request, quotes, this.now(), answerOf);
       const reply = await this.parts.scripts.reserve(reservation);
       if (reply.word === 'reserved') return this.taken(redemption, reply);

@@ -1,6 +1,7 @@
 // Which errors mean that a store is away (503, retry with the same ids), and which are ours (500).
 import { AppendRefused } from '../stream/append.ts';
 import { KeysUnavailable } from '../cache/keys.ts';
+import { DeadlineExceeded } from '../io/deadline.ts';
 import { sqlState } from '../io/postgres.ts';
 import { TooFewReplicas } from '../io/replicas.ts';
 import { type Problem, unavailable } from './problem.ts';
@@ -27,6 +28,8 @@ export function outageOf(error: unknown): Problem | null {
   if (error instanceof TooFewReplicas) return appendRefusals.too_few_replicas();
   if (error instanceof KeysUnavailable)
     return unavailable('store_unavailable', 'Keys cannot be checked while Postgres is away.');
+  if (error instanceof DeadlineExceeded)
+    return unavailable('store_unavailable', 'A store did not answer in time.');
   if (!(error instanceof Error)) return null;
   if (passingState.test(sqlState(error) ?? '') || lostPostgres.test(codeOf(error)))
     return unavailable('store_unavailable', 'Postgres is away.');
