@@ -78,7 +78,7 @@ export class Pipeline {
       if (!addUnseen(loaded, flight, common[index]!)) return null;
     const { readsOf, known, state } = loaded;
     const plan = planBatch({ items, readsOf, known, rules, state, deferralsMax });
-    const steps = stepsOf(items, streams, isSettled, ({ planned }) => planned);
+    const steps = stepsOf(items, streams, ({ planned }) => planned);
     for (const step of steps) streams.get(step.stream)!.planned = step.to;
     const deltas = new Map(state.touched().map(({ key, running }) => [key, running]));
     const outcome = store.write(plan, steps).then(

@@ -113,7 +113,7 @@ export class Settler {
       isSettled(item) && (loaded.known.has(item.key) || loaded.elsewhere.has(item.key));
     const open = items.filter((item) => !done(item));
     const plan = this.plan(open, loaded);
-    const steps = stepsOf(open, streams, isSettled, ({ settled }) => settled);
+    const steps = stepsOf(open, streams, ({ settled }) => settled);
     const written = steps.length === 0 ? [] : await this.options.store.write(plan, steps);
     const unseen = open.length < items.length;
     await this.confirm({ items, streams }, steps, { plan, written, unseen });
@@ -194,7 +194,6 @@ export class Settler {
 export function stepsOf(
   items: readonly BatchItem[],
   streams: ReadonlyMap<string, OwnedStream>,
-  isSettled: (item: BatchItem) => boolean,
   from: (stream: OwnedStream) => number,
 ): StreamStep[] {
   const steps = new Map<string, StreamStep>();
@@ -208,13 +207,14 @@ export function stepsOf(
       steps.set(item.stream, step);
     }
     if (item.attempts > 0) continue;
-    if (isSettled(item)) {
-      step.renumbered.push({ first: item.offset, count: item.events });
-      continue;
-    }
+    const last = item.offset + item.events - 1;
+    // Offsets that others have had: settled before, or in this very batch, where what was read
+    // before Redis lost its tail meets what came after it.
+    const again = Math.min(last, step.to) - item.offset + 1;
+    if (again > 0) step.renumbered.push({ first: item.offset, count: again });
     const missing = item.offset - step.to - 1;
     if (missing > 0) step.lost.push({ first: step.to + 1, count: missing });
-    step.to = item.offset + item.events - 1;
+    step.to = Math.max(step.to, last);
   }
   return [...steps.values()];
 }

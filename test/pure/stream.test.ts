@@ -84,14 +84,29 @@ const cases: [string, BatchItem[], Partial<StreamStep>][] = [
       ],
     },
   ],
+  [
+    'offsets that others of the batch have',
+    [at(11), at(12), at(11), at(12), at(13)],
+    {
+      to: 13,
+      renumbered: [
+        { first: 11, count: 1 },
+        { first: 12, count: 1 },
+      ],
+    },
+  ],
+  [
+    'an entry that overlaps what is settled',
+    [at(9, 4)],
+    { to: 12, renumbered: [{ first: 9, count: 2 }] },
+  ],
   ['a retry, whose place was settled long ago', [at(3, 1, 2)], { to: 10 }],
 ];
 
 for (const [what, items, expected] of cases)
   test(`a stream settled to 10 moves with ${what}`, () => {
     const stream = new OwnedStream('events', 0, '7', 10);
-    const isSettled = (item: BatchItem): boolean => item.attempts === 0 && item.offset <= 10;
-    expect(stepsOf(items, new Map([['events.0', stream]]), isSettled, () => 10)).toEqual([
+    expect(stepsOf(items, new Map([['events.0', stream]]), () => 10)).toEqual([
       { stream: 'events.0', epoch: '7', from: 10, ...none, ...expected } as StreamStep,
     ]);
   });
