@@ -191,11 +191,12 @@ test('a restore that was cut short is seen by whoever would start on it', async 
 test('with a ledger older than Redis, what is missing is counted and named', async () => {
   const place = await restoreElsewhere(stack, mixed(first, second, join(dir, 'ledger-older')));
   await place.startWorker();
-  const problems = await eventually('the hole is found', async () => {
+  const find = async () => {
     const report = await settledReport(place);
     const lost = (report.problems as { check: string }[]).filter(({ check }) => check === 'lost');
     return lost.length > 0 ? lost : null;
-  });
+  };
+  const problems = await eventually('the hole is found', find, 45_000);
   expect((await place.run('verify')).exitCode).toBe(1);
   const [row] = await place.owner`
     select count(*)::int as streams, sum(lost)::int as lost from streams where lost > 0`;
@@ -203,4 +204,4 @@ test('with a ledger older than Redis, what is missing is counted and named', asy
   // Of the first load, what was settled and trimmed after the first backup is in neither copy.
   expect(row!['lost']).toBeGreaterThan(0);
   await expectBooksInOrder(place.owner);
-}, 60_000);
+}, 90_000);
