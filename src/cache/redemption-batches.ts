@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis';
 import { Packr } from 'msgpackr';
 import { replicated } from '../io/replicas.ts';
 import { offsetKey, streamKey } from '../stream/topology.ts';
-import { changedKey, changesKey, expiriesKey, lifeKey } from './redemption-keys.ts';
+import { changedKey, changesKey, expiriesKey, givenKey, lifeKey } from './redemption-keys.ts';
 
 /** A script call that takes a batch: its command, and what all items share. */
 export interface BatchScript {
@@ -128,7 +128,8 @@ export function callOf(
     known,
   ]);
   const events = Buffer.concat(items.flatMap((item) => item.events));
-  return [3, ...keys, expiriesKey(partition), packed, events, ...script.args] as const;
+  keys.push(expiriesKey(partition), givenKey(partition));
+  return [keys.length, ...keys, packed, events, ...script.args] as const;
 }
 
 function bytesOf(events: readonly Buffer[]): number {

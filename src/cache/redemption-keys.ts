@@ -50,6 +50,11 @@ export function lifeKeys(partition: number): string[] {
   return LIFE_PARTS.map((part) => `${tag}:${part}`);
 }
 
+/** The last offset of redemptions that some process knows to have been given out. */
+export function givenKey(partition: number): string {
+  return `${tagOf(partition)}:coupons:given`;
+}
+
 /** Which limited codes, and which customers of them, changed last: a set sorted by change. */
 export function changesKey(partition: number): string {
   return `${tagOf(partition)}:coupons:changes`;

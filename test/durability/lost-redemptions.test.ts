@@ -3,6 +3,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test';
 import { ask, openDesk, putTerms, won } from '../coupons/desk.ts';
 import { caughtUp, startLedger } from '../coupons/ledger.ts';
+import { eventually } from '../processes.ts';
 import { openStack } from '../stack.ts';
 import { RedisAddress, RedisServer } from './servers.ts';
 
@@ -37,6 +38,14 @@ test('redemptions of a lost tail are counted as lost, and their uses are free ag
   address.lead(copy);
 
   const again = await startLedger(stack);
+  // Whoever asks says what it was given, and nobody waits for what will never come.
+  await eventually('the counters are open', () =>
+    desk.book.get(tenant, 'rdm_019c0f6a-7b1e-7c3d-9f00-8a1b2c3d4e05').then(
+      () => true,
+      () => false,
+    ),
+  );
+  await caughtUp(desk);
   let given = 0;
   // The desk may not have come back to Redis yet; then all are refused at once.
   for (let round = 0; given < 6 && round < 40; round++) {

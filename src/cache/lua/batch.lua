@@ -4,10 +4,10 @@
 -- together at the end.
 -- Invariant: nothing of a batch is written before all of it is decided, except that customers are
 -- counted or no longer counted, and nothing at all where a partition of its codes is closed.
--- Keys: stream, its offset, expiries. Arguments: places, items and an offset known to have been
--- given out, in msgpack; the events of all items, one after the other. A place is a partition that
--- some code is in: number, life, changes, counter of changes. An item begins with the number and
--- the bytes of its events.
+-- Keys: stream, its offset, expiries, what was given out of it. Arguments: places, items and an
+-- offset known to have been given out, in msgpack; the events of all items, one after the other. A
+-- place is a partition that some code is in: number, life, changes, counter of changes. An item
+-- begins with the number and the bytes of its events.
 local batch = cmsgpack.unpack(ARGV[1])
 local items = batch[2]
 local places, lives = {}, {}
@@ -49,7 +49,9 @@ end
 local function whole(number) return string.format('%d', number) end
 
 -- What Redis has forgotten is not given out again: it leaves a hole, by which the loss is counted.
-local last = math.max(tonumber(redis.call('GET', KEYS[2]) or 0), batch[3])
+local offsets = redis.call('MGET', KEYS[2], KEYS[4])
+local given = tonumber(offsets[2] or 0)
+local last = math.max(tonumber(offsets[1] or 0), given, batch[3])
 local first, blobs, bytes_before = last + 1, {}, 0
 for _, item in ipairs(items) do
   item.from = bytes_before + 1
@@ -85,6 +87,7 @@ local function write_entry()
   if #blobs == 0 then return end
   local events = last - first + 1
   redis.call('SET', KEYS[2], whole(last))
+  if given > 0 then redis.call('DEL', KEYS[4]) end
   redis.call('XADD', KEYS[1], '*', 'o', whole(first), 'n', events, 'b', table.concat(blobs))
 end
 
