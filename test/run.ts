@@ -62,7 +62,8 @@ function tests(): Step {
   const fast = ['./test/pure', './test/domains', ...alone];
   const named = given.filter((arg) => !arg.startsWith('-'));
   const files = named.length > 0 ? named : given.includes('--fast') ? fast : [];
-  return { name: 'tests', args: ['test', '--timeout=60000', ...files] };
+  // Two files at a time: most of them wait for servers more than they work.
+  return { name: 'tests', args: ['test', '--parallel=2', '--timeout=60000', ...files] };
 }
 
 /** One server for all files, each with a database of its own: an initdb a file would take longer. */
