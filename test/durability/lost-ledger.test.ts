@@ -57,7 +57,8 @@ test('commits that did not wait for the disk: warned of, counted as lost, sent a
   process.kill(postgres.pid, 'SIGKILL');
   process.kill(writer, 'SIGKILL');
   await postgres.stop();
-  postgres = await startPostgres(place);
+  // Its processes may take a moment to follow it.
+  postgres = await eventually('Postgres starts again', () => startPostgres(place));
 
   const found = await eventually('it is settled', async () => {
     const reply = await post('after');

@@ -191,6 +191,22 @@ test('a restore that was cut short is seen by whoever would start on it', async 
 test('with a ledger older than Redis, what is missing is counted and named', async () => {
   const place = await restoreElsewhere(stack, mixed(first, second, join(dir, 'ledger-older')));
   await place.startWorker();
+  // A hole at the end of a stream shows when the next event comes behind it: one for each stream.
+  const { url } = await place.startIngress();
+  const next = Array.from({ length: 200 }, (_, n) => ({
+    id: `after_${n}`,
+    type: 'earning.credited',
+    data: {
+      ...{ user_id: `after_${n}`, kind: 'bonus', reference: 'after' },
+      amount: { amount: 1, currency: 'USD' },
+    },
+  }));
+  const answer = await fetch(`${url}/v1/events`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(next),
+  });
+  expect(answer.status).toBe(202);
   const find = async () => {
     const report = await settledReport(place);
     const lost = (report.problems as { check: string }[]).filter(({ check }) => check === 'lost');
