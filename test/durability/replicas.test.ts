@@ -14,9 +14,9 @@ const stack = await openStack('replicas');
 const { key } = await stack.createTenant('replicas');
 const demand = { REDIS_REPLICAS_MIN: '1', REDIS_REPLICAS_WAIT_MS: '300' };
 
-function writerOf(server: RedisServer, redisReplicasMin: number) {
+function writerOf(server: RedisServer, redisReplicasMin: number, waitMs = 300) {
   const producer = producerClient(server.url, 'replicas');
-  const options = { redisReplicasMin, redisReplicasWaitMs: 300 };
+  const options = { redisReplicasMin, redisReplicasWaitMs: waitMs };
   const writer = writingClient(producer, server.url, 'replicas', options);
   afterAll(() => {
     producer.disconnect();
@@ -61,7 +61,7 @@ test('without the setting there is one connection, and nobody waits', async () =
 
 test('one WAIT stands for all that was answered while the last was under way', async () => {
   const { primary } = await pair();
-  const { writer } = writerOf(primary, 1);
+  const { writer } = writerOf(primary, 1, 30_000);
   await redisReady(writer);
   const before = await calls(primary, 'wait');
   const asked = Array.from({ length: 500 }, (_, n) => replicated(writer, writer.set(`k${n}`, n)));
