@@ -29,6 +29,7 @@ function ledgerEvent(definition: EventDefinition, data: object): LedgerEvent {
 function stateOf(reads: Reads, balance: number, strays: string[]): State {
   const accounts = new Set(reads.accounts?.map(({ account, unit }) => `${account} ${unit}`));
   const kinds = new Set(reads.documents?.map(({ kind }) => kind));
+  const records = new Set(reads.records?.map(({ table, key }) => `${table} ${key}`));
   return {
     balance(account, unit) {
       if (!accounts.has(`${account} ${unit}`)) strays.push(`${account} ${unit}`);
@@ -37,6 +38,10 @@ function stateOf(reads: Reads, balance: number, strays: string[]): State {
     documents(kind) {
       if (!kinds.has(kind)) strays.push(kind);
       return [];
+    },
+    record(table, key) {
+      if (!records.has(`${table} ${key}`)) strays.push(`${table} ${key}`);
+      return null;
     },
   };
 }

@@ -2,7 +2,15 @@
 // letter or a deferral, and the stream's counters move by exactly the events of the batch.
 // Pure: the same events and the same loaded state give the same plan.
 import type { EventDefinition } from '../../schemas/events.ts';
-import { type FollowUp, type LedgerEvent, type Reads, type Row, type Rule } from './decision.ts';
+import type {
+  Decision,
+  FollowUp,
+  LedgerEvent,
+  Reads,
+  Row,
+  Rule,
+  StoredRecord,
+} from './decision.ts';
 import { type BatchEntry, postLegs } from './posting.ts';
 import type { BatchState } from './state.ts';
 
@@ -127,6 +135,7 @@ function decideItem(item: BatchItem, plan: BatchPlan, inputs: BatchInputs): bool
       else defer(item, decision.reason, plan);
       return false;
     }
+    assertRead(decision, reads);
     const posted =
       decision.verdict === 'post'
         ? postLegs(event, decision.legs, inputs.state)
@@ -137,14 +146,30 @@ function decideItem(item: BatchItem, plan: BatchPlan, inputs: BatchInputs): bool
     // Rows go with the decision they were written for; a posting that a floor turned down has none.
     if (decision.verdict === 'refuse' || reason === null)
       for (const row of decision.rows ?? []) plan.rows.push({ row, item });
-    if (decision.verdict === 'post' && reason === null)
+    if (decision.verdict === 'post' && reason === null) {
       for (const followUp of decision.followUps ?? []) plan.followUps.push({ followUp, item });
+      for (const record of decision.records ?? []) saveRecord(record, event.tenant, inputs.state);
+    }
     count(item, reason === null ? 'posted' : 'refused', plan);
     return true;
   } catch (error) {
     bury(item, 'rule_failed', error instanceof Error ? error.message : String(error), plan);
     return false;
   }
+}
+
+/** What was not read may be something else by now. */
+function assertRead(decision: Decision, reads: Reads): void {
+  if (decision.verdict !== 'post') return;
+  for (const { table, key } of decision.records ?? [])
+    if (!reads.records?.some((ref) => ref.table === table && ref.key === key))
+      throw new Error(`${key} of ${table} was saved and had not been read`);
+}
+
+function saveRecord({ table, key, body }: StoredRecord, tenant: number, state: BatchState): void {
+  const slot = state.recordSlot(tenant, table, key);
+  slot.body = body;
+  slot.changed = true;
 }
 
 /** Same id, same body: a duplicate. Same id, other body: refused, with evidence; the first stands. */

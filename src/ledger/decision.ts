@@ -29,9 +29,25 @@ export interface DocumentRef {
   kind: string;
 }
 
+/** One entity of a domain, such as a payment: a row of its own table. */
+export interface RecordRef {
+  table: string;
+  key: string;
+}
+
 export interface Reads {
   accounts?: readonly AccountRef[];
   documents?: readonly DocumentRef[];
+  records?: readonly RecordRef[];
+}
+
+/**
+ * What an entity is after this decision, whole. The SQL function `<table>_write` keeps it in the
+ * same statement, `<table>_load` gives it to the next event that reads it. All events of an entity
+ * have one order key, so that one stream decides them.
+ */
+export interface StoredRecord extends RecordRef {
+  body: object;
 }
 
 /** A row of a domain's own table, written in the same statement by the SQL function `<table>_write`. */
@@ -53,6 +69,7 @@ export type Decision =
       verdict: 'post';
       legs: readonly Leg[];
       rows?: readonly Row[];
+      records?: readonly StoredRecord[];
       followUps?: readonly FollowUp[];
     }
   | { verdict: 'refuse'; reason: string; rows?: readonly Row[] }
@@ -69,6 +86,8 @@ export interface State {
   /** Balance in minor units; 0 for an account that does not exist yet. */
   balance(account: string, unit: string): number;
   documents<Body>(kind: string): readonly StoredDocument<Body>[];
+  /** Null for an entity that does not exist yet. */
+  record<Body>(table: string, key: string): Readonly<Body> | null;
 }
 
 export interface Rule<Data = unknown> {

@@ -22,8 +22,18 @@ export interface AccountSlot {
   index: number;
 }
 
+/** One entity in a batch. `body` is as of the last event that changed it, null: not there. */
+export interface RecordSlot {
+  tenant: number;
+  table: string;
+  key: string;
+  body: object | null;
+  changed: boolean;
+}
+
 export class BatchState {
   private readonly slots = new Map<string, AccountSlot>();
+  private readonly records = new Map<string, RecordSlot>();
   private readonly documentsByKind = new Map<string, readonly StoredDocument[]>();
 
   slot(tenant: number, account: string, unit: string): AccountSlot {
@@ -51,6 +61,21 @@ export class BatchState {
 
   setDocuments(tenant: number, kind: string, documents: readonly StoredDocument[]): void {
     this.documentsByKind.set(`${tenant}\n${kind}`, documents);
+  }
+
+  recordSlot(tenant: number, table: string, key: string): RecordSlot {
+    const name = recordName(tenant, table, key);
+    let slot = this.records.get(name);
+    if (!slot) {
+      slot = { tenant, table, key, body: null, changed: false };
+      this.records.set(name, slot);
+    }
+    return slot;
+  }
+
+  /** Entities that the batch reads or has changed, by name. */
+  recordSlots(): ReadonlyMap<string, RecordSlot> {
+    return this.records;
   }
 
   /** Accounts whose balance was loaded for a decision. */
@@ -82,6 +107,15 @@ export class BatchState {
         const documents = this.documentsByKind.get(`${event.tenant}\n${kind}`) ?? [];
         return documents as readonly StoredDocument<Body>[];
       },
+      record: <Body>(table: string, key: string) => {
+        if (!reads.records?.some((ref) => ref.table === table && ref.key === key))
+          throw new Error(`${event.type} read ${key} of ${table} undeclared`);
+        return this.recordSlot(event.tenant, table, key).body as Readonly<Body> | null;
+      },
     };
   }
+}
+
+export function recordName(tenant: number, table: string, key: string): string {
+  return `${tenant}\n${table}\n${key}`;
 }

@@ -5,7 +5,7 @@
 import { type Sql } from '../io/postgres.ts';
 import type { BatchItem, KnownOutcome } from '../ledger/batch.ts';
 import type { Reads, Rule, StoredDocument } from '../ledger/decision.ts';
-import { type AccountSlot, BatchState } from '../ledger/state.ts';
+import { type AccountSlot, BatchState, type RecordSlot } from '../ledger/state.ts';
 import { numberArray, textArray } from './columns.ts';
 
 export interface LoadedBatch {
@@ -68,17 +68,31 @@ export class BatchLoader {
     );
     for (const { tenant, account, unit } of accounts) slots.push(state.slot(tenant, account, unit));
     const kinds = documentKinds(readsOf);
-    if (suspects.length + slots.length + kinds.length === 0)
+    const records = recordsOf(readsOf, state);
+    if (suspects.length + slots.length + kinds.length + records.size === 0)
       return { state, readsOf, known: new Map(), elsewhere: new Set(), positions: {} };
 
     const tenants = [...new Set(items.map((item) => item.event.tenant))];
-    const [row] = await this.sql`
-      select * from ledger_load(${numberArray(tenants)}::text::int[],
-        ${numberArray(suspects)}::text::uuid[], ${numberArray(settled)}::text::uuid[],
-        ${numberArray([...new Set(slots.map((slot) => slot.key))])}::text::uuid[],
-        ${numberArray(kinds.map(({ tenant }) => tenant))}::text::int[],
-        ${textArray(kinds.map(({ kind }) => kind))}::text::text[],
-        ${textArray(streams)}::text::text[])`;
+    const parameters = [
+      numberArray(tenants),
+      numberArray(suspects),
+      numberArray(settled),
+      numberArray([...new Set(slots.map((slot) => slot.key))]),
+      numberArray(kinds.map(({ tenant }) => tenant)),
+      textArray(kinds.map(({ kind }) => kind)),
+      textArray(streams),
+      ...[...records.values()].flatMap((wanted) => [
+        numberArray(wanted.map(({ tenant }) => tenant)),
+        textArray(wanted.map(({ key }) => key)),
+      ]),
+    ];
+    const [row] = await this.sql.unsafe(loadStatement([...records.keys()]), parameters, {
+      prepare: true,
+    });
+    for (const [table, wanted] of records) {
+      const bodies = row![`${table}_loaded`] as (object | null)[];
+      wanted.forEach((slot, index) => (slot.body = bodies[index] ?? null));
+    }
     const balances = (row!['balances'] ?? {}) as Record<string, number>;
     for (const slot of slots) slot.base = balances[slot.key] ?? 0;
     await this.loadDocuments(state, kinds, row!['changes'] as string | null);
@@ -134,6 +148,39 @@ export class BatchLoader {
     }
     return cache;
   }
+}
+
+/** Entities that rules read, by table. */
+function recordsOf(
+  readsOf: ReadonlyMap<BatchItem, Reads>,
+  state: BatchState,
+): Map<string, RecordSlot[]> {
+  for (const [{ event }, { records }] of readsOf)
+    for (const { table, key } of records ?? []) state.recordSlot(event.tenant, table, key);
+  // In one order, so that few statements are ever prepared.
+  const slots = [...state.recordSlots().values()].sort((a, b) => (a.table < b.table ? -1 : 1));
+  return Map.groupBy(slots, ({ table }) => table);
+}
+
+const ledgerLoad = ['int', 'uuid', 'uuid', 'uuid', 'int', 'text', 'text']
+  .map((type, index) => `$${index + 1}::text::${type}[]`)
+  .join(', ');
+const statements = new Map<string, string>();
+
+/** One statement, so one snapshot: records are as of the positions that come with them. */
+function loadStatement(tables: readonly string[]): string {
+  const name = tables.join(' ');
+  let statement = statements.get(name);
+  if (!statement) {
+    const loads = tables.map((table, index) => {
+      const first = 8 + 2 * index;
+      const wanted = `$${first}::text::int[], $${first + 1}::text::text[]`;
+      return `, ${table}_load(${wanted}) as ${table}_loaded`;
+    });
+    statement = `select l.*${loads.join('')} from ledger_load(${ledgerLoad}) l`;
+    statements.set(name, statement);
+  }
+  return statement;
 }
 
 function documentKinds(readsOf: ReadonlyMap<BatchItem, Reads>): { tenant: number; kind: string }[] {

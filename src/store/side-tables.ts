@@ -21,7 +21,21 @@ export function sideTables(plan: BatchPlan, steps: readonly StreamStep[]): SideT
     { table: 'offset_runs', rows: runRows(plan, steps) },
     { table: 'outbox', rows: outboxRows(plan) },
   ];
-  return [...engine, ...domainTables(plan)].filter(({ rows }) => rows.length > 0);
+  return [...engine, ...domainTables(plan), ...savedRecords(plan)].filter(
+    ({ rows }) => rows.length > 0,
+  );
+}
+
+/** An entity that several events of the batch have changed is written once, as the last left it. */
+function savedRecords({ state }: BatchPlan): SideTable[] {
+  const tables = new Map<string, object[]>();
+  for (const { tenant, table, key, body, changed } of state.recordSlots().values()) {
+    if (!changed) continue;
+    const rows = tables.get(table) ?? [];
+    rows.push({ tenant_id: tenant, key, body });
+    tables.set(table, rows);
+  }
+  return [...tables.keys()].sort().map((table) => ({ table, rows: tables.get(table)! }));
 }
 
 function domainTables(plan: BatchPlan): SideTable[] {

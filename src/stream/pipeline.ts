@@ -17,6 +17,8 @@ interface Flight {
   steps: StreamStep[];
   /** What it adds to each account, by key. */
   deltas: ReadonlyMap<string, number>;
+  /** What it makes of each entity, by name. */
+  saved: ReadonlyMap<string, object | null>;
   outcome: Promise<{ written: WrittenBalance[] } | { error: unknown }>;
 }
 
@@ -81,11 +83,16 @@ export class Pipeline {
     const steps = stepsOf(items, streams, ({ planned }) => planned);
     for (const step of steps) streams.get(step.stream)!.planned = step.to;
     const deltas = new Map(state.touched().map(({ key, running }) => [key, running]));
+    const saved = new Map(
+      [...state.recordSlots()]
+        .filter(([, { changed }]) => changed)
+        .map(([name, { body }]) => [name, body]),
+    );
     const outcome = store.write(plan, steps).then(
       (written) => ({ written }),
       (error: unknown) => ({ error }),
     );
-    return { batch, plan, steps, deltas, outcome };
+    return { batch, plan, steps, deltas, saved, outcome };
   }
 
   /** Waits for the oldest write. When it failed, what stood on it fails too, and all go one by one. */
@@ -131,17 +138,19 @@ function standsOn(flight: Flight, before: Flight): boolean {
   return flight.steps.some(({ stream }) => before.steps.some((step) => step.stream === stream));
 }
 
-/** Gives whether the loaded balances now include the flight. */
+/** Gives whether the loaded balances and entities now include the flight. */
 function addUnseen(
   { state, positions }: LoadedBatch,
   flight: Flight,
   common: StreamStep | null,
 ): boolean {
   const touched = state.loaded().filter(({ key }) => flight.deltas.has(key));
-  if (touched.length === 0) return true;
+  const changed = [...state.recordSlots()].filter(([name]) => flight.saved.has(name));
+  if (touched.length + changed.length === 0) return true;
   if (!common) return false;
   // Seen: the commit that moved the stream is the one that changed the balances.
   if (positions[common.stream]! >= common.to) return true;
   for (const slot of touched) slot.base = slot.base! + flight.deltas.get(slot.key)!;
+  for (const [name, slot] of changed) slot.body = flight.saved.get(name)!;
   return true;
 }

@@ -23,6 +23,9 @@ const nothing: State = {
   documents: () => {
     throw new Error('documents were read');
   },
+  record: () => {
+    throw new Error('a record was read');
+  },
 };
 
 function decide(type: string, data: object): Extract<Decision, { verdict: 'post' }> {

@@ -31,6 +31,7 @@ function decide(profit: number, partners: ReturnType<typeof partner>[], played =
     balance: () => -played,
     documents: <Body>() =>
       partners as unknown as readonly { key: string; version: number; body: Body }[],
+    record: () => null,
   };
   return rule.decide(event, state);
 }
