@@ -4,11 +4,13 @@ import type { Rule } from '../src/ledger/decision.ts';
 import { accountRules } from './accounts.ts';
 import { couponRules } from './coupons.ts';
 import { gameRules } from './games.ts';
+import { paymentRules } from './payments.ts';
 
 const rulesByDomain: Record<Domain, readonly Rule<never>[]> = {
   accounts: accountRules,
   coupons: couponRules,
   games: gameRules,
+  payments: paymentRules,
 };
 
 /** A rule's data type is that of its event; the codec has checked it before a rule sees it. */

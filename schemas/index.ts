@@ -4,11 +4,13 @@ import { couponEvents } from './coupons-events.ts';
 import type { Domain } from './domains.ts';
 import type { EventDefinition } from './events.ts';
 import { gameEvents } from './games.ts';
+import { paymentEvents } from './payments-events.ts';
 
 const eventsByDomain: Record<Domain, readonly EventDefinition[]> = {
   accounts: accountEvents,
   coupons: couponEvents,
   games: gameEvents,
+  payments: paymentEvents,
 };
 
 export const eventDefinitions: readonly EventDefinition[] = Object.values(eventsByDomain).flat();

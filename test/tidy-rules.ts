@@ -215,9 +215,17 @@ export const importDirection: Rule = ({ path, text }) => {
   const layer = layers.find(({ match }) => match.test(path));
   if (!layer) return [];
   return importsOf(path, text).flatMap(({ target, line }) =>
-    target === path || layer.mayImport.test(target) ? [] : [`line ${line}: imports ${target}`],
+    target === path || layer.mayImport.test(target) || isPartOfRule(path, target)
+      ? []
+      : [`line ${line}: imports ${target}`],
   );
 };
+
+/** A domain's rules may have parts: `consumers/<domain>-<part>.ts`. */
+function isPartOfRule(path: string, target: string): boolean {
+  const domain = /^consumers\/([a-z]+)/.exec(path)?.[1];
+  return domain !== undefined && target.startsWith(`consumers/${domain}-`);
+}
 
 function importsOf(path: string, text: string): { target: string; line: number }[] {
   const specifier = /(?:\bfrom|\bimport)\s*\(?\s*'(\.{1,2}\/[^']+)'/g;

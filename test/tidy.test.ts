@@ -191,6 +191,7 @@ const house: House[] = [
       ['schemas/a.ts', "import { a } from '../src/io/clock.ts';"],
       ['src/ledger/a.ts', "import type { A } from '../io/clock.ts';"],
       ['consumers/games.ts', "import { a } from './coupons.ts';"],
+      ['consumers/games.ts', "import { a } from './coupons-uses.ts';"],
       ['consumers/games.ts', "import { a } from '../src/store/load.ts';"],
       ['src/routes/games.ts', "import { a } from '../../consumers/games.ts';"],
       ['src/stream/a.ts', "import { a } from '../../schemas/games.ts';"],
@@ -200,6 +201,7 @@ const house: House[] = [
     ],
     keeps: [
       ['consumers/games.ts', "import { a } from '../src/ledger/money.ts';"],
+      ['consumers/games.ts', "import { a } from './games-shares.ts';"],
       ['src/ingress.ts', "import { a } from './app.ts';"],
       ['src/routes/games.ts', "import { Redis } from 'ioredis';"],
     ],

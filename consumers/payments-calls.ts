@@ -1,0 +1,100 @@
+// The calls that a payment's rules ask for. Each has a key made of what it is for, so that the
+// gateway (or the coupon book) does it once, however often it is asked.
+import type { GatewayName } from '../schemas/payments.ts';
+import type { LedgerEvent } from '../src/ledger/decision.ts';
+import type { PaymentFacts } from './payments-facts.ts';
+
+/** A row of `effects`. `target` is what its breaker and its bulkhead are for. */
+export interface Call {
+  key: string;
+  kind: string;
+  target: string;
+  data: object;
+}
+
+/** Of charges, for those who carry them out. Amounts in minor units. */
+export interface ChargeCall {
+  payment_id: string;
+  attempt: number;
+  gateway: GatewayName;
+  amount: number;
+  currency: string;
+  method: PaymentFacts['method'];
+  capture: PaymentFacts['capture'];
+  customer_id: string;
+  order_id: string | null;
+}
+
+export function chargeCall(
+  { data }: LedgerEvent<{ payment_id: string }>,
+  payment: PaymentFacts,
+): Call {
+  const { attempt, gateway, amount, currency, method, capture, customer_id, order_id } = payment;
+  const payment_id = data.payment_id;
+  const call: ChargeCall = {
+    payment_id,
+    attempt,
+    gateway,
+    amount,
+    currency,
+    method,
+    capture,
+    customer_id,
+    order_id,
+  };
+  return {
+    key: `${payment_id}:charge:${attempt}`,
+    kind: 'charge',
+    target: `gateway:${gateway}`,
+    data: call,
+  };
+}
+
+export function captureCall(payment_id: string, payment: PaymentFacts, amount: number): Call {
+  const data = { ...referenceOf(payment_id, payment), amount };
+  return { key: `${payment_id}:capture`, kind: 'capture', target: targetOf(payment), data };
+}
+
+export function cancelCall(payment_id: string, payment: PaymentFacts): Call {
+  const data = referenceOf(payment_id, payment);
+  return { key: `${payment_id}:cancel`, kind: 'cancel', target: targetOf(payment), data };
+}
+
+export function refundCall(
+  payment_id: string,
+  payment: PaymentFacts,
+  refund_id: string,
+  amount: number,
+): Call {
+  const data = { ...referenceOf(payment_id, payment), refund_id, amount };
+  return { key: refund_id, kind: 'refund', target: targetOf(payment), data };
+}
+
+/** What a change of status means for the coupons that the order has used. */
+export function callsAfter(
+  payment_id: string,
+  before: PaymentFacts | null,
+  after: PaymentFacts,
+): Call[] {
+  const id = after.redemption_id;
+  if (!id || before?.status === after.status) return [];
+  const call = (kind: string): Call => ({
+    key: `${payment_id}:${kind}`,
+    kind,
+    target: 'coupons',
+    data: { redemption_id: id },
+  });
+  if (after.status === 'captured' && before?.captured === 0) return [call('redemption_commit')];
+  if (after.status === 'failed' || after.status === 'cancelled')
+    return [call('redemption_release')];
+  return after.status === 'refunded' ? [call('redemption_return')] : [];
+}
+
+function referenceOf(payment_id: string, payment: PaymentFacts): object {
+  const { attempt, gateway, reference, currency } = payment;
+  return { payment_id, attempt, gateway, reference, currency };
+}
+
+function targetOf({ gateway }: PaymentFacts): string {
+  return `gateway:${gateway}`;
+}

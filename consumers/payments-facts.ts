@@ -1,0 +1,170 @@
+// What is known of a payment, how news adds to it, and what the books say of it.
+// Invariant: the books are a function of the facts. A posting is the difference between the books
+// before and after, so whatever order the news came in, the same facts leave the same balances.
+import type { Static } from '@sinclair/typebox';
+import type { NewsKind, PaymentInitiated, PaymentReported } from '../schemas/payments-events.ts';
+import type { DeclineReason, GatewayName, PaymentStatus } from '../schemas/payments.ts';
+import type { Leg } from '../src/ledger/decision.ts';
+
+export type Initiated = Static<(typeof PaymentInitiated)['data']>;
+export type Reported = Static<(typeof PaymentReported)['data']>;
+
+export interface RefundFacts {
+  amount: number;
+  status: 'pending' | 'succeeded' | 'failed';
+}
+
+export interface DisputeFacts {
+  amount: number;
+  fee: number;
+  status: 'open' | 'won' | 'lost';
+  due_by: string | null;
+}
+
+/** The row of a payment. Amounts in minor units of `currency`. */
+export interface PaymentFacts {
+  status: PaymentStatus;
+  amount: number;
+  currency: string;
+  customer_id: string;
+  method: Initiated['method'];
+  capture: 'automatic' | 'manual';
+  /** Those to try, in order; `attempt` counts from 1. */
+  gateways: readonly GatewayName[];
+  attempt: number;
+  gateway: GatewayName;
+  reference: string | null;
+  /** What is held, while nothing is captured. */
+  authorized: number;
+  /** Asked to be captured; 0 when nothing was. */
+  capture_asked: number;
+  captured: number;
+  fee: number;
+  refunds: Readonly<Record<string, RefundFacts>>;
+  disputes: Readonly<Record<string, DisputeFacts>>;
+  decline_reason: DeclineReason | null;
+  order_id: string | null;
+  redemption_id: string | null;
+  metadata: Initiated['metadata'] | null;
+  risk: Initiated['risk'];
+  initiated_at: string;
+  /** The ingress's clock at the last event that counted, ms since the epoch. */
+  updated_ms: number;
+}
+
+export function refunded({ refunds }: PaymentFacts): number {
+  return sumOf(refunds, 'succeeded');
+}
+
+export function refundPending({ refunds }: PaymentFacts): number {
+  return sumOf(refunds, 'pending');
+}
+
+/** What may still be asked back. */
+export function refundable(payment: PaymentFacts): number {
+  return payment.captured - refunded(payment) - refundPending(payment);
+}
+
+export function statusBySums(payment: PaymentFacts): PaymentStatus {
+  const isOpen = Object.values(payment.disputes).some(({ status }) => status !== 'won');
+  if (isOpen) return 'disputed';
+  const back = refunded(payment);
+  if (back === 0) return 'captured';
+  return back < payment.captured ? 'partially_refunded' : 'refunded';
+}
+
+/** The facts with one piece of news added. Adding it again, or older news, changes nothing. */
+export function withNews(payment: PaymentFacts, news: Reported): PaymentFacts {
+  const { gateway, reference } = news;
+  return { ...payment, gateway, reference, ...factsOf[news.news](payment, news) };
+}
+
+type Change = Partial<PaymentFacts>;
+
+const factsOf: Record<NewsKind, (payment: PaymentFacts, news: Reported) => Change> = {
+  authorized: ({ authorized }, { amount }) => ({
+    authorized: Math.max(authorized, amount),
+    decline_reason: null,
+  }),
+  captured: ({ captured, fee }, news) => ({
+    authorized: 0,
+    captured: Math.max(captured, news.amount),
+    fee: Math.max(fee, news.fee ?? 0),
+    decline_reason: null,
+  }),
+  failed: (_, { decline_reason: reason }) => ({ decline_reason: reason ?? 'processing_error' }),
+  cancelled: () => ({ authorized: 0, decline_reason: null }),
+  refund_succeeded: (payment, news) => refundChange(payment, news, 'succeeded'),
+  refund_failed: (payment, news) => refundChange(payment, news, 'failed'),
+  dispute_opened: (payment, news) => disputeChange(payment, news, 'open'),
+  dispute_won: (payment, news) => disputeChange(payment, news, 'won'),
+  dispute_lost: (payment, news) => disputeChange(payment, news, 'lost'),
+};
+
+const refundOrder = ['pending', 'succeeded', 'failed'] as const;
+
+/** A refund that went through may still bounce; one that failed does not come back. */
+function refundChange(
+  { refunds }: PaymentFacts,
+  { subject, reference, amount }: Reported,
+  status: RefundFacts['status'],
+): Change {
+  const id = subject ?? `gateway:${reference}`;
+  const known = refunds[id];
+  if (known && refundOrder.indexOf(known.status) >= refundOrder.indexOf(status)) return {};
+  return { refunds: { ...refunds, [id]: { amount: known?.amount ?? amount, status } } };
+}
+
+const disputeOrder = ['open', 'won', 'lost'] as const;
+
+function disputeChange(
+  { disputes }: PaymentFacts,
+  { subject, reference, amount, fee = 0, due_by }: Reported,
+  status: DisputeFacts['status'],
+): Change {
+  const id = subject ?? `gateway:${reference}`;
+  const known = disputes[id];
+  if (known && disputeOrder.indexOf(known.status) >= disputeOrder.indexOf(status)) return {};
+  const facts = { amount, fee, due_by: due_by ?? null, ...known, status };
+  return { disputes: { ...disputes, [id]: facts } };
+}
+
+/** Legs that bring the books from what was known to what is known now. */
+export function postingOf(before: PaymentFacts | null, after: PaymentFacts): Leg[] {
+  const books = booksOf(after);
+  for (const [account, amount] of before ? booksOf(before) : [])
+    books.set(account, (books.get(account) ?? 0) - amount);
+  return [...books]
+    .filter(([, amount]) => amount !== 0)
+    .map(([account, amount]) => ({ account, unit: after.currency, amount }));
+}
+
+/**
+ * The T-accounts of one payment; docs/payments.md draws them. Signs are those of the whole ledger:
+ * what is ours is positive where it comes to rest, what a gateway owes us is negative there.
+ */
+function booksOf(payment: PaymentFacts): Map<string, number> {
+  const books = new Map<string, number>();
+  const move = (from: string, to: string, amount: number): void => {
+    books.set(from, (books.get(from) ?? 0) - amount);
+    books.set(to, (books.get(to) ?? 0) + amount);
+  };
+  const clearing = `gateway:${payment.gateway}:clearing`;
+  if (payment.status === 'authorized')
+    move(`gateway:${payment.gateway}:authorized`, 'payments:authorized', payment.authorized);
+  move(clearing, 'payments:sales', payment.captured);
+  move('payments:fees', clearing, payment.fee);
+  move('payments:refunds', clearing, refunded(payment));
+  for (const { amount, fee, status } of Object.values(payment.disputes)) {
+    move('payments:fees', clearing, fee);
+    if (status === 'open') move('payments:disputed', clearing, amount);
+    if (status === 'lost') move('payments:chargebacks', clearing, amount);
+  }
+  return books;
+}
+
+function sumOf(refunds: PaymentFacts['refunds'], status: RefundFacts['status']): number {
+  let sum = 0;
+  for (const refund of Object.values(refunds)) if (refund.status === status) sum += refund.amount;
+  return sum;
+}

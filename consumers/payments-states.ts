@@ -1,0 +1,92 @@
+// The life of a payment as one table: what each piece of news does in each state.
+// Invariant: news moves a payment forward or not at all. Facts only grow (see applyNews), and the
+// status follows from them, so that any order and any repetition of the same news ends the same.
+import type { NewsKind } from '../schemas/payments-events.ts';
+import type { PaymentStatus } from '../schemas/payments.ts';
+
+/**
+ * A status: the news moves the payment there. `by_sums`: to captured, partially_refunded or
+ * refunded, as the amounts say. `same`: it counts, and the status stays. `stale`: the payment is
+ * further already. `early`: what it rests on has not come yet; it is tried again later.
+ */
+export type Effect = PaymentStatus | 'by_sums' | 'same' | 'stale' | 'early';
+
+const early = {
+  refund_succeeded: 'early',
+  refund_failed: 'early',
+  dispute_opened: 'early',
+  dispute_won: 'early',
+  dispute_lost: 'early',
+} as const;
+const settled = {
+  authorized: 'stale',
+  captured: 'same',
+  failed: 'stale',
+  cancelled: 'stale',
+  refund_succeeded: 'by_sums',
+  refund_failed: 'by_sums',
+  dispute_opened: 'disputed',
+  dispute_won: 'early',
+  dispute_lost: 'early',
+} as const;
+
+export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
+  requires_review: {
+    ...early,
+    authorized: 'early',
+    captured: 'early',
+    failed: 'early',
+    cancelled: 'early',
+  },
+  processing: {
+    ...early,
+    authorized: 'authorized',
+    captured: 'captured',
+    failed: 'failed',
+    cancelled: 'cancelled',
+  },
+  authorized: {
+    ...early,
+    authorized: 'stale',
+    captured: 'captured',
+    failed: 'stale',
+    cancelled: 'cancelled',
+  },
+  captured: settled,
+  partially_refunded: settled,
+  refunded: settled,
+  failed: {
+    ...early,
+    authorized: 'authorized',
+    captured: 'captured',
+    failed: 'stale',
+    cancelled: 'cancelled',
+  },
+  cancelled: {
+    ...early,
+    authorized: 'stale',
+    captured: 'captured',
+    failed: 'stale',
+    cancelled: 'stale',
+  },
+  disputed: {
+    ...settled,
+    refund_succeeded: 'same',
+    refund_failed: 'same',
+    dispute_opened: 'same',
+    dispute_won: 'by_sums',
+    dispute_lost: 'same',
+  },
+};
+
+/** What people may ask for, and in which states; anything else is refused. */
+export const commands = ['approve', 'reject', 'capture', 'cancel', 'refund'] as const;
+export type Command = (typeof commands)[number];
+
+export const commandTable: Record<Command, readonly PaymentStatus[]> = {
+  approve: ['requires_review'],
+  reject: ['requires_review'],
+  capture: ['authorized'],
+  cancel: ['requires_review', 'authorized'],
+  refund: ['captured', 'partially_refunded'],
+};
