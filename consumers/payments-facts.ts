@@ -117,15 +117,21 @@ function refundChange(
 
 const disputeOrder = ['open', 'won', 'lost'] as const;
 
+/** What is lost stays lost. Amounts are those of the fullest news, whichever comes first. */
 function disputeChange(
   { disputes }: PaymentFacts,
   { subject, reference, amount, fee = 0, due_by }: Reported,
   status: DisputeFacts['status'],
 ): Change {
   const id = subject ?? `gateway:${reference}`;
-  const known = disputes[id];
-  if (known && disputeOrder.indexOf(known.status) >= disputeOrder.indexOf(status)) return {};
-  const facts = { amount, fee, due_by: due_by ?? null, ...known, status };
+  const known = disputes[id] ?? { amount: 0, fee: 0, status, due_by: null };
+  const furthest = Math.max(disputeOrder.indexOf(known.status), disputeOrder.indexOf(status));
+  const facts: DisputeFacts = {
+    amount: Math.max(known.amount, amount),
+    fee: Math.max(known.fee, fee),
+    status: disputeOrder[furthest]!,
+    due_by: known.due_by ?? due_by ?? null,
+  };
   return { disputes: { ...disputes, [id]: facts } };
 }
 

@@ -5,11 +5,11 @@ import type { NewsKind } from '../schemas/payments-events.ts';
 import type { PaymentStatus } from '../schemas/payments.ts';
 
 /**
- * A status: the news moves the payment there. `by_sums`: to captured, partially_refunded or
- * refunded, as the amounts say. `same`: it counts, and the status stays. `stale`: the payment is
- * further already. `early`: what it rests on has not come yet; it is tried again later.
+ * A status: the news moves the payment there. `by_sums`: to captured, partially_refunded, refunded
+ * or disputed, as refunds and disputes say. `stale`: the payment is further already. `early`: what
+ * it rests on has not come yet; it is tried again later.
  */
-export type Effect = PaymentStatus | 'by_sums' | 'same' | 'stale' | 'early';
+export type Effect = PaymentStatus | 'by_sums' | 'stale' | 'early';
 
 const early = {
   refund_succeeded: 'early',
@@ -20,14 +20,14 @@ const early = {
 } as const;
 const settled = {
   authorized: 'stale',
-  captured: 'same',
+  captured: 'by_sums',
   failed: 'stale',
   cancelled: 'stale',
   refund_succeeded: 'by_sums',
   refund_failed: 'by_sums',
-  dispute_opened: 'disputed',
-  dispute_won: 'early',
-  dispute_lost: 'early',
+  dispute_opened: 'by_sums',
+  dispute_won: 'by_sums',
+  dispute_lost: 'by_sums',
 } as const;
 
 export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
@@ -69,14 +69,7 @@ export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
     failed: 'stale',
     cancelled: 'stale',
   },
-  disputed: {
-    ...settled,
-    refund_succeeded: 'same',
-    refund_failed: 'same',
-    dispute_opened: 'same',
-    dispute_won: 'by_sums',
-    dispute_lost: 'same',
-  },
+  disputed: settled,
 };
 
 /** What people may ask for, and in which states; anything else is refused. */

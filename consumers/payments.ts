@@ -123,19 +123,10 @@ const paymentReported: Rule<Reported> = {
     if (effect === 'stale') return post([]);
     if (data.news === 'failed') return failed(event, payment);
     const facts = withNews(payment, data);
-    const after = { ...facts, status: statusAfter(effect, payment, facts) };
+    const after = { ...facts, status: effect === 'by_sums' ? statusBySums(facts) : effect };
     return saved(event, payment, after, []);
   },
 };
-
-function statusAfter(
-  effect: PaymentStatus | 'by_sums' | 'same',
-  payment: PaymentFacts,
-  facts: PaymentFacts,
-): PaymentStatus {
-  if (effect === 'by_sums') return statusBySums(facts);
-  return effect === 'same' ? payment.status : effect;
-}
 
 /** The next gateway is tried where this one could not do it; a refusal by the bank is final. */
 function failed(event: LedgerEvent<Reported>, payment: PaymentFacts): Decision {
