@@ -4,11 +4,11 @@ import type { GatewayName } from '../schemas/payments.ts';
 import type { LedgerEvent } from '../src/ledger/decision.ts';
 import type { PaymentFacts } from './payments-facts.ts';
 
-/** A row of `effects`. `target` is what its breaker and its bulkhead are for. */
+/** A row of `effects`. `lane` is what it shares a bulkhead and a breaker with. */
 export interface Call {
   key: string;
   kind: string;
-  target: string;
+  lane: string;
   data: object;
 }
 
@@ -45,19 +45,19 @@ export function chargeCall(
   return {
     key: `${payment_id}:charge:${attempt}`,
     kind: 'charge',
-    target: `gateway:${gateway}`,
+    lane: `gateway:${gateway}`,
     data: call,
   };
 }
 
 export function captureCall(payment_id: string, payment: PaymentFacts, amount: number): Call {
   const data = { ...referenceOf(payment_id, payment), amount };
-  return { key: `${payment_id}:capture`, kind: 'capture', target: targetOf(payment), data };
+  return { key: `${payment_id}:capture`, kind: 'capture', lane: laneOf(payment), data };
 }
 
 export function cancelCall(payment_id: string, payment: PaymentFacts): Call {
   const data = referenceOf(payment_id, payment);
-  return { key: `${payment_id}:cancel`, kind: 'cancel', target: targetOf(payment), data };
+  return { key: `${payment_id}:cancel`, kind: 'cancel', lane: laneOf(payment), data };
 }
 
 export function refundCall(
@@ -67,7 +67,7 @@ export function refundCall(
   amount: number,
 ): Call {
   const data = { ...referenceOf(payment_id, payment), refund_id, amount };
-  return { key: refund_id, kind: 'refund', target: targetOf(payment), data };
+  return { key: refund_id, kind: 'refund', lane: laneOf(payment), data };
 }
 
 /** What a change of status means for the coupons that the order has used. */
@@ -81,7 +81,7 @@ export function callsAfter(
   const call = (kind: string): Call => ({
     key: `${payment_id}:${kind}`,
     kind,
-    target: 'coupons',
+    lane: 'coupons',
     data: { redemption_id: id },
   });
   if (after.status === 'captured' && before?.captured === 0) return [call('redemption_commit')];
@@ -95,6 +95,6 @@ function referenceOf(payment_id: string, payment: PaymentFacts): object {
   return { payment_id, attempt, gateway, reference, currency };
 }
 
-function targetOf({ gateway }: PaymentFacts): string {
+function laneOf({ gateway }: PaymentFacts): string {
   return `gateway:${gateway}`;
 }

@@ -202,6 +202,10 @@ const layers: readonly Layer[] = [
     match: /^src\/routes\//,
     mayImport: /^(schemas|src\/(routes|http|stream|store|cache|io|ledger))\//,
   },
+  {
+    match: /^src\/(effects|gateways)\//,
+    mayImport: /^(schemas|src\/(effects|gateways|stream|store|cache|io|ledger))\//,
+  },
   { match: /^src\/app\.ts$/, mayImport: /^(schemas|src\/(?!main|cli|supervisor))/ },
   { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(setting\.ts|(io|stream)\/))/ },
   {

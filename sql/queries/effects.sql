@@ -1,0 +1,51 @@
+-- Effects: asked for by rules, claimed by effect workers, settled when somebody has answered.
+
+-- Takes: calls to make. Written in the statement of ledger_write, which set the tenants.
+-- Safe to repeat: a key that is there already stays as it is.
+create or replace function effects_write(p_rows jsonb) returns void language sql as $$
+  insert into effects (key, tenant_id, lane, kind, data, event_key)
+  select r.key, r.tenant_id, r.lane, r.kind, r.data, r.event_key
+  from jsonb_to_recordset(p_rows) r (key text, tenant_id int, lane text, kind text, data jsonb,
+    event_key uuid)
+  on conflict (key, tenant_id) do nothing
+$$;
+
+-- Takes: a lane, how many, a mark of this claim, for how long it holds, in ms. Gives: calls that
+-- are due, of all tenants. A worker that dies leaves them due again when its time is up.
+-- Locks: the rows given, until the end of the statement; other workers pass them by.
+create or replace function system_effects_claim(
+  p_lane text, p_limit int, p_claim uuid, p_hold_ms int
+) returns table (key text, tenant_id int, kind text, data jsonb, attempts int, asked_at timestamptz)
+language sql security definer set search_path = tallyrace, pg_temp as $$
+  update effects e
+    set claim = p_claim, attempts = e.attempts + 1,
+        due_at = now() + make_interval(secs => p_hold_ms / 1000.0)
+  from (select w.key, w.tenant_id from effects w
+        where w.lane = p_lane and w.status = 'waiting' and w.due_at <= now()
+        order by w.due_at limit p_limit for update skip locked) due
+  where e.key = due.key and e.tenant_id = due.tenant_id
+  returning e.key, e.tenant_id, e.kind, e.data, e.attempts, e.asked_at
+$$;
+
+-- Takes: a call and the mark of its claim; its new status; when to try again, in ms, while it still
+-- waits; what went wrong. Gives: whether the claim still held. Safe to repeat: yes.
+create or replace function system_effect_settle(
+  p_key text, p_tenant int, p_claim uuid, p_status text, p_delay_ms bigint, p_error text
+) returns boolean language plpgsql
+security definer set search_path = tallyrace, pg_temp as $$
+begin
+  update effects e
+    set status = p_status, last_error = p_error, claim = null,
+        settled_at = case when p_status = 'waiting' then null else now() end,
+        due_at = now() + make_interval(secs => p_delay_ms / 1000.0)
+  where e.key = p_key and e.tenant_id = p_tenant and e.claim = p_claim and e.status = 'waiting';
+  return found;
+end $$;
+
+-- Gives: per lane, how many calls wait and how old the oldest is, in seconds.
+create or replace function system_effects_waiting()
+returns table (lane text, waiting bigint, oldest_s float8)
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
+  select e.lane, count(*), extract(epoch from now() - min(e.asked_at))::float8
+  from effects e where e.status = 'waiting' group by e.lane
+$$;

@@ -1,0 +1,59 @@
+// Effects: calls that rules have asked for, kept in Postgres until somebody has answered.
+// Invariant: a call is settled under the claim it was given out with, so a worker that was away for
+// longer than its claim changes nothing.
+import type { Sql } from '../io/postgres.ts';
+
+/** A call to make. `attempts` counts this one. */
+export interface ClaimedEffect {
+  key: string;
+  tenant: number;
+  kind: string;
+  data: Readonly<Record<string, unknown>>;
+  attempts: number;
+  askedAt: Date;
+  claim: string;
+}
+
+export interface EffectStore {
+  claim(lane: string, limit: number, holdMs: number): Promise<ClaimedEffect[]>;
+  done(effect: ClaimedEffect): Promise<boolean>;
+  again(effect: ClaimedEffect, delayMs: number, error: string): Promise<boolean>;
+  giveUp(effect: ClaimedEffect, error: string): Promise<boolean>;
+}
+
+const ERROR_LENGTH_MAX = 500;
+
+export function effectStore(sql: Sql): EffectStore {
+  async function settle(
+    { key, tenant, claim }: ClaimedEffect,
+    status: 'waiting' | 'done' | 'given_up',
+    delayMs: number,
+    error: string | null,
+  ): Promise<boolean> {
+    const said = error?.slice(0, ERROR_LENGTH_MAX) ?? null;
+    const [row] = await sql`
+      select system_effect_settle(${key}, ${tenant}, ${claim}, ${status},
+        ${String(Math.round(delayMs))}::text::bigint, ${said}) as held`;
+    return row!['held'] as boolean;
+  }
+
+  return {
+    async claim(lane, limit, holdMs) {
+      const claim = crypto.randomUUID();
+      const rows = await sql`
+        select * from system_effects_claim(${lane}, ${limit}, ${claim}, ${holdMs})`;
+      return rows.map((row): ClaimedEffect => ({
+        key: row['key'] as string,
+        tenant: row['tenant_id'] as number,
+        kind: row['kind'] as string,
+        data: row['data'] as ClaimedEffect['data'],
+        attempts: row['attempts'] as number,
+        askedAt: row['asked_at'] as Date,
+        claim,
+      }));
+    },
+    done: (effect) => settle(effect, 'done', 0, null),
+    again: (effect, delayMs, error) => settle(effect, 'waiting', delayMs, error),
+    giveUp: (effect, error) => settle(effect, 'given_up', 0, error),
+  };
+}
