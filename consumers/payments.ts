@@ -201,13 +201,28 @@ function saved(
   calls: readonly Call[],
 ): Decision {
   const body: PaymentFacts = { ...after, updated_ms: event.acceptedAt };
-  const all = [...calls, ...callsAfter(event.data.payment_id, before, body)];
+  const id = event.data.payment_id;
+  const effects = [...calls, ...callsAfter(id, before, body)];
   return {
     verdict: 'post',
     legs: postingOf(before, body),
-    records: [{ table: TABLE, key: event.data.payment_id, body }],
-    rows: all.map((call): Row => ({ table: 'effects', values: { ...call } })),
+    records: [{ table: TABLE, key: id, body }],
+    rows: [
+      ...effects.map((call): Row => ({ table: 'effects', values: { ...call } })),
+      auditRow(event, before, body),
+    ],
   };
+}
+
+/** Every operation, by whom, and what it did to the status. */
+function auditRow(
+  { type, data }: LedgerEvent<{ payment_id: string; actor?: string; reason?: string }>,
+  before: PaymentFacts | null,
+  after: PaymentFacts,
+): Row {
+  const detail = { from: before?.status ?? null, to: after.status, reason: data.reason ?? null };
+  const actor = data.actor ?? `gateway:${after.gateway}`;
+  return { table: 'audit', values: { actor, action: type, subject: data.payment_id, detail } };
 }
 
 function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number): PaymentFacts {

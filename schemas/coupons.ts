@@ -84,6 +84,12 @@ export const CouponTerms = closed({
   stackable: Type.Optional(Type.Boolean({ default: false })),
   status: Type.Optional(words('active', 'disabled')),
   metadata: Type.Optional(base.Metadata),
+  returned_on_refund: Type.Optional(
+    Type.Boolean({
+      default: true,
+      description: 'Whether a payment that is refunded in whole gives its use back.',
+    }),
+  ),
 });
 export type CouponTerms = Static<typeof CouponTerms>;
 

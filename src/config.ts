@@ -67,6 +67,12 @@ const settings = {
   ),
   ingressProcesses: integer('INGRESS_PROCESSES', 1, 'ingress processes on one port', processes),
   workerProcesses: integer('WORKER_PROCESSES', 1, 'worker processes', processes),
+  effectsProcesses: integer(
+    'EFFECTS_PROCESSES',
+    1,
+    'processes that call gateways and deliver webhooks',
+    processes,
+  ),
   databaseConnectionsMax: integer(
     'DATABASE_CONNECTIONS_MAX',
     8,

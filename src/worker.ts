@@ -2,6 +2,7 @@
 // and then beside it.
 import type { Redis } from 'ioredis';
 import { BalanceCache } from './cache/balances.ts';
+import { paymentWatcher } from './cache/recent-payments.ts';
 import { expireReservations } from './cache/redemption-expiry.ts';
 import { RedemptionLife } from './cache/redemption-life.ts';
 import type { RebuildParts } from './cache/redemption-rebuild.ts';
@@ -155,6 +156,7 @@ function portsOf(
     },
     leases: leaseStore(sql, { worker, instance, leaseMs, streams: allStreams }),
     balances: new BalanceCache(redis, options.balanceCacheTtlS),
+    records: paymentWatcher(redis),
     deferred: { due: (streams, limit) => dueDeferred(sql, streams, limit) },
     outbox: outboxStore(sql),
     appender,

@@ -108,8 +108,9 @@ export const looseTypes: Rule = ({ path, text }) =>
     : [];
 
 /** Only the process's entry points meet the environment or make clients; parts are given theirs. */
-const isMain = (path: string): boolean =>
-  /^src\/(main|ingress|config)\.ts$|^src\/(cli|supervisor)\/|^consumers\/main\.ts$/.test(path);
+const mains =
+  /^(src\/(main|ingress|config|effects\/main)\.ts|src\/(cli|supervisor)\/.*|consumers\/main\.ts)$/;
+const isMain = (path: string): boolean => mains.test(path);
 
 export const environment: Rule = ({ path, text }) => {
   if (!/^(src|consumers|schemas)\//.test(path) || isMain(path)) return [];
@@ -202,6 +203,7 @@ const layers: readonly Layer[] = [
     match: /^src\/routes\//,
     mayImport: /^(schemas|src\/(routes|http|stream|store|cache|io|ledger))\//,
   },
+  { match: /^src\/effects\/main\.ts$/, mayImport: /^(schemas|src)\// },
   {
     match: /^src\/(effects|gateways)\//,
     mayImport: /^(schemas|src\/(effects|gateways|stream|store|cache|io|ledger))\//,

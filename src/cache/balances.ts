@@ -198,7 +198,7 @@ function unitBalance(unit: string, value: string): UnitBalance {
   return { unit, balance: Number(balance), sequence: Number(sequence) };
 }
 
-function generationKey(partition: number): string {
+export function generationKey(partition: number): string {
   return `${hashTag(partition)}:balances:generation`;
 }
 

@@ -24,6 +24,15 @@ export function addProcesses(program: Command): void {
       await runWorker(config);
       process.exit(0);
     });
+  program
+    .command('effects')
+    .description('run one effects process: calls to gateways, webhooks to tenants')
+    .action(async () => {
+      const config = processConfig('effects');
+      const { runEffects } = await import('../effects/main.ts');
+      await runEffects(config);
+      process.exit(0);
+    });
 }
 
 function processConfig(verb: string): ReturnType<typeof withServers> {

@@ -30,6 +30,7 @@ export class RequestContext implements Context {
   body: unknown = undefined;
   query: unknown = undefined;
   idempotencyKey = '';
+  onceId = '';
   /** Null until a limit is asked. */
   standing: Standing | null = null;
   params: unknown;

@@ -198,7 +198,10 @@ export class Guard {
     const { tenant, idempotencyKey, request } = context;
     const fingerprint = fingerprintOf(pathOf(request.url), context.body);
     const once = onceOf(tenant, this.route.name, idempotencyKey, fingerprint);
-    return this.parts.idempotency.run(once, async () => this.route.handler(context as never));
+    return this.parts.idempotency.run(once, async (id) => {
+      context.onceId = id;
+      return this.route.handler(context as never);
+    });
   }
 
   private refusalOf(error: unknown, context: RequestContext): Problem {

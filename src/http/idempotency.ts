@@ -15,17 +15,27 @@ export const REPLAY_S = ANSWER_MEMORY_MS / 1_000;
 /** After a crash in the middle of a command, its key is free again after this long. */
 const RUNNING_MS = 30_000;
 
-/** Takes: slot; claim as JSON, its time to live in ms. Gives: what holds the slot, or nil when the
- * claim took it. Safe to repeat: no, the second run sees the first one's claim as running. */
+/** Takes: slot; fingerprint, a fresh id, a mark of this claim, how long it runs in ms, how long the
+ * slot is kept in s. Gives: whether it is ours, and what the slot holds. A claim that ran out or
+ * was given back is taken over with its id, so that the command's second run is the same command.
+ * Safe to repeat: no, the second run sees the first one's claim as running. */
 const CLAIM = `
-local held = redis.call('GET', KEYS[1])
-if held then return held end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return nil
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local held, id = redis.call('GET', KEYS[1]), ARGV[2]
+if held then
+  local slot = cjson.decode(held)
+  if slot.answer or slot.fingerprint ~= ARGV[1] or slot['until'] > ms then return {0, held} end
+  id = slot.id
+end
+local claim = string.format('{"fingerprint":"%s","id":"%s","claim":"%s","until":%d}',
+  ARGV[1], id, ARGV[3], ms + ARGV[4])
+redis.call('SET', KEYS[1], claim, 'EX', ARGV[5])
+return {1, claim}
 `;
 
-/** Takes: slot; the claim, the answer ('' to free the slot), its time to live in s. Writes only
- * while the claim still holds the slot. Safe to repeat: yes. */
+/** Takes: slot; the claim, what is to be there instead ('' for nothing), its time to live in s.
+ * Writes only while the claim still holds the slot. Safe to repeat: yes. */
 const SETTLE = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1])
@@ -35,7 +45,7 @@ return 1
 
 interface Stored {
   fingerprint: string;
-  /** Left out while the first request runs. */
+  /** Left out while the first request runs, or when nobody knows what became of it. */
   answer?: {
     status: number;
     body: unknown;
@@ -52,6 +62,8 @@ export interface Once {
 }
 
 interface Claim extends Once {
+  /** The same for every run under this key: what a command makes its own id of. */
+  id: string;
   text: string;
 }
 
@@ -77,28 +89,46 @@ export class Idempotency {
   }
 
   /** A claim to be settled; or what to answer instead of running. */
-  private async claim(once: Once): Promise<Claim | Outcome> {
+  private async claim(once: Once, keptS: number): Promise<Claim | Outcome> {
     const { slot, fingerprint } = once;
-    const text = JSON.stringify({ fingerprint, claim: crypto.randomUUID() });
-    const held = await sendTogether(this.redis, 'idempotencyClaim', [slot, text, RUNNING_MS]);
-    if (typeof held !== 'string') return { slot, text, fingerprint };
+    const [fresh, mark] = [Bun.randomUUIDv7(), crypto.randomUUID()];
+    const args = [slot, fingerprint, fresh, mark, RUNNING_MS, keptS];
+    const asked = await sendTogether(this.redis, 'idempotencyClaim', args);
+    const [isOurs, held] = asked as [0 | 1, string];
+    if (isOurs) return { slot, text: held, fingerprint, id: (JSON.parse(held) as Claim).id };
     // A claim is no promise; an answer that was kept is one, whoever kept it.
     return await replicated(this.redis, Promise.resolve(earlier(once, held)));
   }
 
-  /** For a command of several steps: it runs while it holds the claim. */
-  async run(once: Once, command: () => Promise<Outcome>): Promise<Outcome> {
-    const claim = await this.claim(once);
+  /**
+   * For a command of several steps: it runs while it holds the claim. When it failed and may have
+   * happened all the same, the next run is given the same id (a UUIDv7).
+   */
+  run(once: Once, command: (id: string) => Promise<Outcome>): Promise<Outcome> {
+    return this.underClaim(once, command, true);
+  }
+
+  /** For a command that finds out by itself whether it has happened before. */
+  runAnew(once: Once, command: () => Promise<Outcome>): Promise<Outcome> {
+    return this.underClaim(once, command, false);
+  }
+
+  private async underClaim(
+    once: Once,
+    command: (id: string) => Promise<Outcome>,
+    keepsId: boolean,
+  ): Promise<Outcome> {
+    const claim = await this.claim(once, keepsId ? REPLAY_S : RUNNING_MS / 1_000);
     if (!isClaim(claim)) return claim;
     let outcome: Outcome | null = null;
     try {
-      outcome = await command();
+      outcome = await command(claim.id);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       outcome = error;
     } finally {
       // The command has happened or not; that its answer could not be kept is no reason to fail it.
-      await this.settle(claim, outcome).catch(unlessUnconfirmed);
+      await this.settle(claim, outcome, keepsId).catch(unlessUnconfirmed);
     }
     return outcome;
   }
@@ -113,10 +143,14 @@ export class Idempotency {
     return typeof held === 'string' ? earlier(once, held) : outcome;
   }
 
-  /** Keeps the answer, or frees the key when a retry may be answered otherwise. */
-  private async settle(claim: Claim, outcome: Outcome | null): Promise<void> {
+  /** Keeps the answer; or frees the key when a retry may be answered otherwise, but not the id of
+   * what may have happened. */
+  private async settle(claim: Claim, outcome: Outcome | null, keepsId: boolean): Promise<void> {
     const answer = outcome === null ? undefined : answerToKeep(outcome);
-    const text = answer ? textOf(claim, answer) : '';
+    const { fingerprint, id } = claim;
+    const unknown = keepsId && (outcome === null || outcome.status >= 500);
+    const free = unknown ? JSON.stringify({ fingerprint, id, until: 0 }) : '';
+    const text = answer ? textOf(claim, answer) : free;
     const args = [claim.slot, claim.text, text, REPLAY_S];
     const asked = sendTogether(this.redis, 'idempotencySettle', args);
     await (answer ? replicated(this.redis, asked) : asked);

@@ -99,6 +99,13 @@ export const catalogue = {
   already_redeemed: entry('Already redeemed', 'This was redeemed before.'),
   already_released: entry('Already released', 'The reservation was given back before.'),
   reserved_elsewhere: entry('Reserved elsewhere', 'Another order holds the coupon.'),
+  card_number_refused: entry(
+    'Card numbers are not taken',
+    'Something looks like a card number; `errors` points at it. Send a token of the gateway.',
+  ),
+  wrong_status: entry('Not in this status', 'The payment cannot be changed so in its status.'),
+  amount_too_large: entry('The amount is too large', 'More than is left of the payment.'),
+  already_requested: entry('Asked for already', 'It is on its way; the first request stands.'),
   insufficient_balance: entry('The balance is too low', 'The account would go below its floor.'),
 } as const satisfies Record<string, CatalogueEntry>;
 

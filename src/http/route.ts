@@ -31,6 +31,8 @@ export interface Context<Body = unknown, Params = unknown, Query = unknown> {
   ip: string;
   /** Of an idempotent route; else empty. */
   idempotencyKey: string;
+  /** Of an idempotent route: a UUIDv7, the same for every run under the key; else empty. */
+  onceId: string;
   /** Aborted when the client goes away. */
   signal: AbortSignal;
   headers: Headers;

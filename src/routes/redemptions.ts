@@ -81,7 +81,9 @@ function createRedemption(book: RedemptionBook, idempotency: Idempotency): Route
       if ('answered' in result) return earlier(once, result.answered);
       if ('redemption' in result) return json(201, answerOf(result.redemption));
       if ('refused' in result) return idempotency.keep(once, outcomeOf(body, result));
-      return idempotency.run(once, async () => outcomeOf(body, await book.reserve(reservation)));
+      return idempotency.runAnew(once, async () =>
+        outcomeOf(body, await book.reserve(reservation)),
+      );
     },
   });
 }

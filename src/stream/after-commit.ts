@@ -6,12 +6,13 @@
 import { sleep } from '../io/clock.ts';
 import { backoffMs } from './backoff.ts';
 import type { OwnedStream } from './owned-stream.ts';
-import type { BalanceStore, StreamStore, World } from './ports.ts';
+import type { BalanceStore, RecordWatcher, StreamStore, World } from './ports.ts';
 import type { Settled } from './settle.ts';
 
 export interface AfterCommitOptions {
   streams: StreamStore;
   balances: BalanceStore;
+  records: RecordWatcher;
   world: World;
   isStopped(): boolean;
 }
@@ -31,6 +32,8 @@ export class AfterCommit {
     const positions = settled.streams.map((stream) => ({ stream, offset: stream.settled }));
     this.tail = before.then(async () => {
       await this.putBalances(settled);
+      const saved = [...settled.plan.state.recordSlots().values()].filter(({ changed }) => changed);
+      if (saved.length > 0) await this.persist(() => this.options.records.changed(saved));
       await this.persist(() => this.announceAndAcknowledge(positions));
     });
     await before;

@@ -9,7 +9,7 @@ import { AfterCommit } from './after-commit.ts';
 import { withDeadlines } from './deadlines.ts';
 import { LeaseKeeper } from './lease.ts';
 import { Pipeline } from './pipeline.ts';
-import type { BalanceStore, EventAppender, StreamStore, World } from './ports.ts';
+import type { BalanceStore, RecordWatcher, EventAppender, StreamStore, World } from './ports.ts';
 import { type OutboxStore, relayOnce } from './relay.ts';
 import { type DeferredStore, RetryQueue } from './retry-queue.ts';
 import { Runner } from './runner.ts';
@@ -22,6 +22,7 @@ export interface EnginePorts {
   ledger: LedgerStore;
   leases: LeaseStore;
   balances: BalanceStore;
+  records: RecordWatcher;
   deferred: DeferredStore;
   outbox: OutboxStore;
   appender: EventAppender;
@@ -70,13 +71,13 @@ export class Engine {
     private readonly options: EngineOptions,
   ) {
     const ports = (this.ports = withDeadlines(given));
-    const { world, streams, balances, deferred } = ports;
+    const { world, streams, balances, records, deferred } = ports;
     const { name: worker, leaseRenewMs: renewMs } = options;
     const { onSuperseded } = events;
     this.upkeep = new Upkeep(streams, world);
     this.leases = new LeaseKeeper({ worker, store: ports.leases, renewMs, world, onSuperseded });
     const isStopped = (): boolean => this.stopped;
-    this.afterCommit = new AfterCommit({ streams, balances, world, isStopped });
+    this.afterCommit = new AfterCommit({ streams, balances, records, world, isStopped });
     const retries = new RetryQueue(deferred, this.leases, world);
     this.runner = new Runner(
       {

@@ -7,6 +7,7 @@ import type { Time } from '../io/clock.ts';
 import type { Log } from '../io/log.ts';
 import type { Topic } from '../../schemas/events.ts';
 import type { BalanceChange } from '../cache/balances.ts';
+import type { RecordSlot } from '../ledger/state.ts';
 import type { StreamId } from './topology.ts';
 
 export interface World {
@@ -71,6 +72,12 @@ export interface BalanceStore {
   /** Rejects when any may not have arrived. */
   put(changes: readonly BalanceChange[]): Promise<void>;
   expireAll(): Promise<void>;
+}
+
+/** Told of entities that a commit has changed, before its position is announced. */
+export interface RecordWatcher {
+  /** Rejects when it could not be told; it is then told again. */
+  changed(records: readonly RecordSlot[]): Promise<void>;
 }
 
 export interface EventAppender {

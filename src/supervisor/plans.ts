@@ -16,8 +16,10 @@ export interface Urls {
   redisUrl: string;
 }
 
+export type Verb = 'ingress' | 'worker' | 'effects';
+
 /** `ingress`, `ingress-2`, …: names pid files, logs and metrics. */
-export function processNames(verb: 'ingress' | 'worker', count: number): string[] {
+export function processNames(verb: Verb, count: number): string[] {
   return Array.from({ length: count }, (_, index) => (index === 0 ? verb : `${verb}-${index + 1}`));
 }
 
@@ -41,13 +43,18 @@ export function workerPlan(name: string, config: Config, urls: Urls): Launch {
   return processPlan(name, 'worker', config, urls);
 }
 
+/** Calls are claimed one by one, so the old one may end its own beside the new. */
+export function effectsPlan(name: string, config: Config, urls: Urls): Launch {
+  return { ...processPlan(name, 'effects', config, urls), overlaps: true };
+}
+
 /** Where this machine reaches the ingress, whatever address it listens on. */
 export function localUrl({ host, port }: Config): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-function processPlan(name: string, verb: 'ingress' | 'worker', config: Config, urls: Urls): Launch {
+function processPlan(name: string, verb: Verb, config: Config, urls: Urls): Launch {
   return {
     name,
     command: [process.execPath, main, verb],

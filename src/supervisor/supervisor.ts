@@ -11,7 +11,14 @@ import { Keeper } from './keeper.ts';
 import { Unavailable, type Launch } from './launch.ts';
 import { lockHome, type Lock } from './lock.ts';
 import { endOrphans } from './orphans.ts';
-import { ingressPlan, localUrl, processNames, workerPlan, type Urls } from './plans.ts';
+import {
+  effectsPlan,
+  ingressPlan,
+  localUrl,
+  processNames,
+  workerPlan,
+  type Urls,
+} from './plans.ts';
 import { portIsFree } from './ports.ts';
 import { preparePostgres } from './postgres.ts';
 import { prepareRedis } from './redis.ts';
@@ -26,6 +33,7 @@ export class Supervisor {
   private lock: Lock | null = null;
   private readonly ingresses: Keeper[] = [];
   private readonly workers: Keeper[] = [];
+  private readonly effects: Keeper[] = [];
   private readonly servers: Keeper[] = [];
   private stopping: Promise<void> | null = null;
 
@@ -49,7 +57,7 @@ export class Supervisor {
    * Rejects at the first that does not; those after it go on as they are. Redis and Postgres stay.
    */
   async restart(): Promise<void> {
-    for (const keeper of [...this.workers, ...this.ingresses]) {
+    for (const keeper of [...this.workers, ...this.effects, ...this.ingresses]) {
       if (this.stopping) throw new Unavailable('stopped while restarting');
       this.say(`replacing ${keeper.name}`);
       await keeper.replace();
@@ -72,14 +80,17 @@ export class Supervisor {
     await migrate(urls.databaseUrl);
     const key = await ensureDemo(this.config, urls.databaseUrl, home);
     this.say('starting worker and ingress');
-    const { workerProcesses, ingressProcesses } = this.config;
+    const { workerProcesses, effectsProcesses, ingressProcesses } = this.config;
     const workers = processNames('worker', workerProcesses).map((name) =>
       this.keep(this.workers, workerPlan(name, this.config, urls), home),
     );
     const ingresses = processNames('ingress', ingressProcesses).map((name) =>
       this.keep(this.ingresses, ingressPlan(name, this.config, urls), home),
     );
-    await all([...workers, ...ingresses]);
+    const effects = processNames('effects', effectsProcesses).map((name) =>
+      this.keep(this.effects, effectsPlan(name, this.config, urls), home),
+    );
+    await all([...workers, ...effects, ...ingresses]);
     return { url: localUrl(this.config), key, home };
   }
 
@@ -129,7 +140,7 @@ export class Supervisor {
   }
 
   private async stopAll(): Promise<void> {
-    for (const group of [this.ingresses, this.workers, this.servers])
+    for (const group of [this.ingresses, this.effects, this.workers, this.servers])
       await Promise.all(group.map((keeper) => keeper.stop()));
     if (!this.lock) return;
     rmSync(join(this.config.home, 'run', 'supervisor.pid'), { force: true });

@@ -50,7 +50,8 @@ export class PaymentLedger {
       if (this.balances.get(name) === 0) this.balances.delete(name);
     }
     for (const { body } of decision.records ?? []) this.payment = body as PaymentFacts;
-    for (const { values } of decision.rows ?? []) this.calls.push(values as never);
+    for (const { table, values } of decision.rows ?? [])
+      if (table === 'effects') this.calls.push(values as never);
     return decision;
   }
 }

@@ -1,0 +1,51 @@
+// Card numbers have no place here: a request that carries one, in whatever field, is refused before
+// anything of it is kept. Tokens, ids and amounts pass.
+// Invariant: what looks like a card number is named by its pointer and never repeated.
+import { problem } from './problem.ts';
+
+/** 13 to 19 digits, apart by single spaces or dashes at most (ISO/IEC 7812-1). */
+const DIGITS = /(?<![\dA-Za-z_-])\d(?:[ -]?\d){12,18}(?![\dA-Za-z_-])/g;
+
+/** Throws a 422 with the pointers of what looks like a card number; keys of objects count too. */
+export function refuseCardNumbers(body: unknown): void {
+  const errors = [...pointersOf(body, '')].map((pointer) => ({
+    pointer,
+    detail: 'Looks like a card number. Send a token of the gateway.',
+  }));
+  if (errors.length > 0)
+    throw problem(422, 'card_number_refused', 'Card numbers are not taken, in no field.', {
+      errors,
+    });
+}
+
+function* pointersOf(value: unknown, pointer: string): Generator<string> {
+  if (typeof value === 'string') {
+    if (hasCardNumber(value)) yield pointer;
+  } else if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) yield* pointersOf(item, `${pointer}/${index}`);
+  } else if (value !== null && typeof value === 'object') {
+    for (const [key, item] of Object.entries(value)) {
+      // A pointer would repeat it.
+      if (hasCardNumber(key)) yield pointer;
+      else yield* pointersOf(item, `${pointer}/${key}`);
+    }
+  }
+}
+
+export function hasCardNumber(text: string): boolean {
+  if (text.length < 13) return false;
+  for (const [found] of text.matchAll(DIGITS))
+    if (passesLuhn(found.replace(/[ -]/g, ''))) return true;
+  return false;
+}
+
+/** The check digit of ISO/IEC 7812-1, annex B: every second digit from the right is doubled. */
+function passesLuhn(digits: string): boolean {
+  let sum = 0;
+  for (let place = 0; place < digits.length; place++) {
+    const digit = Number(digits[digits.length - 1 - place]);
+    const doubled = place % 2 === 1 ? digit * 2 : digit;
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return sum % 10 === 0;
+}

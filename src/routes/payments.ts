@@ -1,0 +1,153 @@
+// Payments: initiated here, carried out by workers, followed by id or by customer.
+// Invariant: no card data; what is accepted has one id, which is its key everywhere.
+import { type Static, Type } from '@sinclair/typebox';
+import { PaymentInitiated } from '../../schemas/payments-events.ts';
+import {
+  Payment,
+  PaymentAccepted,
+  PaymentId,
+  PaymentRequest,
+  type GatewayName,
+} from '../../schemas/payments.ts';
+import { ClientId, closed } from '../../schemas/primitives.ts';
+import { type RecentPayments } from '../cache/recent-payments.ts';
+import { refuseCardNumbers } from '../http/card-numbers.ts';
+import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
+import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
+import { problem } from '../http/problem.ts';
+import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
+import { paymentOf, paymentsOf } from '../store/payments.ts';
+import { formatPosition } from '../stream/topology.ts';
+import { paymentAnswer, type PaymentBody } from './payment-answer.ts';
+
+export interface Assessment {
+  score: number;
+  decision: 'allow' | 'review' | 'block';
+}
+
+export interface PaymentParts extends CommandParts {
+  recentPayments: RecentPayments;
+  /** Who tries it, first to last. */
+  gatewaysFor(tenant: number, request: PaymentRequest, paymentId: string): readonly GatewayName[];
+  assess(tenant: number, paymentId: string, context: Context<PaymentRequest>): Promise<Assessment>;
+}
+
+const params = closed({ id: PaymentId });
+const nobody = { id: 'pay_019c0f6a-7b1e-7c3d-9f00-8a1b2c3d4e05' };
+const request: Static<typeof PaymentRequest> = {
+  amount: { amount: 4_999, currency: 'USD' },
+  customer_id: 'c_1',
+  method: { type: 'card', token: 'pm_card_visa' },
+  capture: 'automatic',
+  order_id: 'o_1',
+};
+const read = { tag: 'payments', scope: 'payments:write', limit: 'requests' } as const;
+
+export function paymentRoutes(parts: PaymentParts): Route[] {
+  return [createPayment(parts), getPayment(parts), listPayments(parts)];
+}
+
+function createPayment(parts: PaymentParts): Route {
+  return defineRoute({
+    name: 'createPayment',
+    method: 'POST',
+    path: '/v1/payments',
+    tag: 'payments',
+    summary: 'Initiate a payment',
+    description:
+      'Answers as soon as it is accepted; workers carry it out. Follow it by its id, or be told ' +
+      'by a webhook. A payment that is to be reviewed waits for `approve`.',
+    scope: 'payments:write',
+    limit: 'payments',
+    limitUser: (body) => body.customer_id,
+    accepts: true,
+    idempotent: true,
+    body: PaymentRequest,
+    answers: { 202: { description: 'Accepted.', schema: PaymentAccepted } },
+    examples: [
+      {
+        name: 'card',
+        status: 202,
+        body: request,
+        headers: { 'Idempotency-Key': 'example-payment' },
+      },
+    ],
+    handler: (context) => create(parts, context),
+  });
+}
+
+async function create(parts: PaymentParts, context: Context<PaymentRequest>): Promise<Outcome> {
+  const { tenant, body, key, traceparent } = context;
+  refuseCardNumbers(body);
+  const id = `pay_${context.onceId}`;
+  const { score, decision } = await parts.assess(tenant, id, context);
+  const { amount, customer_id, method, capture = 'automatic' } = body;
+  const { order_id, redemption_id, metadata } = body;
+  const data: Static<(typeof PaymentInitiated)['data']> = {
+    payment_id: id,
+    amount,
+    customer_id,
+    method,
+    capture,
+    gateways: [...parts.gatewaysFor(tenant, body, id)],
+    ...(order_id !== undefined && { order_id }),
+    ...(redemption_id !== undefined && { redemption_id }),
+    ...(metadata !== undefined && { metadata }),
+    risk: { score, decision },
+    actor: `key:${key.id}`,
+    initiated_at: timeOfId(context.onceId),
+  };
+  const event = { definition: PaymentInitiated, tenant, id, traceparent, data };
+  const { topic, partition, offset } = await appendEvent(parts, event);
+  const position = formatPosition(topic, partition, offset);
+  return json(202, { id, status: statusOf[decision], position });
+}
+
+const statusOf = { allow: 'processing', review: 'requires_review', block: 'failed' } as const;
+
+function getPayment({ sql }: PaymentParts): Route {
+  return defineRoute({
+    ...read,
+    name: 'getPayment',
+    method: 'GET',
+    path: '/v1/payments/{id}',
+    summary: 'A payment',
+    params,
+    answers: { 200: { description: 'The payment.', schema: Payment } },
+    problems: [404],
+    examples: [{ name: 'unknown', status: 404, params: nobody }],
+    async handler({ tenant, params: { id } }) {
+      const found = await paymentOf<PaymentBody>(sql, tenant, id);
+      return found
+        ? json(200, paymentAnswer(found))
+        : problem(404, 'not_found', 'No such payment, or it has not been settled yet.');
+    },
+  });
+}
+
+function listPayments({ sql, recentPayments }: PaymentParts): Route {
+  return defineRoute({
+    ...read,
+    name: 'listPayments',
+    method: 'GET',
+    path: '/v1/payments',
+    summary: 'Payments of a customer, newest first',
+    query: closed({ ...pageQuery, customer_id: Type.Optional(ClientId) }),
+    answers: { 200: { description: 'A page.', schema: pageOf(Payment) } },
+    examples: [{ name: 'none yet', status: 200, query: { customer_id: 'c_nobody' } }],
+    async handler({ tenant, query }) {
+      const { limit, after } = readPage(query);
+      const { customer_id: customer } = query;
+      if (customer === undefined)
+        throw problem(422, 'invalid_request', 'Say whose: `?customer_id=`.');
+      const ask = (before: string | null, most: number) =>
+        paymentsOf<PaymentBody>(sql, tenant, { customer, before, limit: most });
+      const rows =
+        after === null
+          ? await recentPayments.of(tenant, customer, limit + 1, (most) => ask(null, most))
+          : await ask(after, limit + 1);
+      const cursorOf = (row: (typeof rows)[number]): string => `${row.body.initiated_at}/${row.id}`;
+      return json(200, page(rows, limit, cursorOf, paymentAnswer));
+    },
+  });
+}

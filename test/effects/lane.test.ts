@@ -1,0 +1,159 @@
+// Lanes against a real Postgres: calls are made at least once under their keys, settled once, held
+// back by a breaker, bounded by a bulkhead, and taken over from a worker that died.
+import { afterAll, beforeEach, expect, test } from 'bun:test';
+import { Lane, type LaneHandler, type LaneOptions, type Report } from '../../src/effects/lane.ts';
+import { laneMetrics } from '../../src/effects/metrics.ts';
+import { createLog } from '../../src/io/log.ts';
+import { Metrics } from '../../src/io/metrics.ts';
+import { type ClaimedEffect, effectStore } from '../../src/store/effects.ts';
+import { eventually } from '../processes.ts';
+import { openStack } from '../stack.ts';
+
+const stack = await openStack('lane');
+const { id: tenant } = await stack.createTenant('lane');
+const store = effectStore(stack.sql);
+const reported: string[] = [];
+const lanes: Lane[] = [];
+
+const options: LaneOptions = {
+  name: 'test',
+  concurrency: 4,
+  timeoutMs: 500,
+  backoff: { baseMs: 10, maxMs: 50 },
+  attemptsMax: 20,
+  breaker: { failures: 5, openMs: 100 },
+};
+
+async function ask(keys: readonly string[]): Promise<void> {
+  const rows = keys.map((key) => ({
+    ...{ key, tenant_id: tenant, lane: 'test', kind: 'ping', data: { key } },
+    event_key: '00000000-0000-0000-0000-000000000001',
+  }));
+  await stack.owner`select effects_write(${JSON.stringify(rows)}::text::jsonb)`;
+}
+
+function start(handler: LaneHandler, more: Partial<LaneOptions> = {}): Lane {
+  const lane = new Lane(
+    {
+      store,
+      handler,
+      report: (effect: ClaimedEffect, reports: readonly Report[]) => {
+        for (const { suffix } of reports) reported.push(`${effect.key}/${suffix}`);
+        return Promise.resolve();
+      },
+      metrics: laneMetrics(new Metrics(), 'test'),
+      log: createLog('lane', 'silent'),
+    },
+    { ...options, ...more },
+  );
+  lanes.push(lane);
+  lane.start();
+  return lane;
+}
+
+async function statuses(): Promise<Record<string, number>> {
+  const rows = await stack.owner`select status, count(*)::int as n from effects group by 1`;
+  return Object.fromEntries(rows.map((row) => [row['status'] as string, row['n'] as number]));
+}
+
+const done = { done: [{ suffix: 'done', type: 'x', data: {} }] };
+
+beforeEach(async () => {
+  await Promise.all(lanes.splice(0).map((lane) => lane.stop()));
+  await stack.owner`delete from effects`;
+  reported.length = 0;
+});
+afterAll(() => Promise.all(lanes.map((lane) => lane.stop())));
+
+test('every call is made, by two workers side by side, each once', async () => {
+  const keys = Array.from({ length: 100 }, (_, n) => `k_${n}`);
+  await ask(keys);
+  await ask(keys);
+  const calls: string[] = [];
+  const handler = { call: ({ key }: ClaimedEffect) => Promise.resolve((calls.push(key), done)) };
+  start(handler);
+  start(handler);
+  await eventually('all are done', async () => (await statuses())['done'] === 100);
+  expect(calls.toSorted()).toEqual(keys.toSorted());
+  expect(reported).toHaveLength(100);
+});
+
+test('one that fails is made again under the same key, until it is not worth it', async () => {
+  await ask(['works_later', 'never_works']);
+  const calls: string[] = [];
+  start(
+    {
+      call({ key, attempts }) {
+        calls.push(key);
+        if (key === 'works_later' && attempts >= 3) return Promise.resolve(done);
+        return Promise.reject(new Error('not now'));
+      },
+    },
+    { attemptsMax: 6, breaker: { failures: 1_000, openMs: 10 } },
+  );
+  await eventually('both are settled', async () => {
+    const { done: succeeded, given_up: given } = await statuses();
+    return succeeded === 1 && given === 1;
+  });
+  expect(calls.filter((key) => key === 'works_later')).toHaveLength(3);
+  expect(calls.filter((key) => key === 'never_works')).toHaveLength(6);
+  const [row] = await stack.owner`select last_error from effects where key = 'never_works'`;
+  expect(row!['last_error']).toBe('not now');
+});
+
+test('no more are under way at once than the bulkhead holds', async () => {
+  await ask(Array.from({ length: 40 }, (_, n) => `k_${n}`));
+  let [now, most] = [0, 0];
+  start({
+    async call() {
+      most = Math.max(most, ++now);
+      await Bun.sleep(5);
+      now--;
+      return done;
+    },
+  });
+  await eventually('all are done', async () => (await statuses())['done'] === 40);
+  expect(most).toBe(4);
+});
+
+test('an open breaker makes no calls, and closes when the target is back', async () => {
+  await ask(Array.from({ length: 30 }, (_, n) => `k_${n}`));
+  const state = { down: true, calls: 0, refused: 0 };
+  start(
+    {
+      call() {
+        state.calls++;
+        return state.down ? Promise.reject(new Error('down')) : Promise.resolve(done);
+      },
+      refused() {
+        state.refused++;
+        return null;
+      },
+    },
+    { attemptsMax: 10_000 },
+  );
+  await eventually('the breaker has opened', () => state.refused > 30);
+  expect(state.calls).toBeLessThan(30);
+  state.down = false;
+  await eventually('all are done', async () => (await statuses())['done'] === 30);
+});
+
+test('a call that hangs is unknown, and is made again', async () => {
+  await ask(['hangs']);
+  let calls = 0;
+  start({ call: () => (++calls === 1 ? new Promise(() => {}) : Promise.resolve(done)) });
+  await eventually('it is done', async () => (await statuses())['done'] === 1);
+  expect(calls).toBe(2);
+});
+
+test('what a dead worker had claimed is due again, and its word counts no more', async () => {
+  await ask(['taken']);
+  const [dead] = await store.claim('test', 1, 50);
+  expect(dead).toMatchObject({ key: 'taken', attempts: 1, tenant });
+  expect(await store.claim('test', 1, 50)).toEqual([]);
+  await Bun.sleep(60);
+  const [next] = await store.claim('test', 1, 5_000);
+  expect(next).toMatchObject({ key: 'taken', attempts: 2 });
+  expect(await store.done(dead!)).toBe(false);
+  expect(await store.done(next!)).toBe(true);
+});
