@@ -1,0 +1,84 @@
+// One request to a gateway over HTTP: sent once, within a time, never followed elsewhere.
+// Invariant: it tells apart what was never sent, what was turned away, and what nobody knows; and
+// no error carries a secret or what was sent.
+import { GatewayBusy, GatewayUnreachable } from './gateway.ts';
+
+export interface WireOptions {
+  /** Without a slash at its end. */
+  baseUrl: string;
+  headers: Readonly<Record<string, string>>;
+  timeoutMs: number;
+}
+
+export interface WireRequest {
+  method: 'GET' | 'POST';
+  path: string;
+  body?: string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+export interface WireAnswer {
+  status: number;
+  /** Empty where the body is not an object of JSON. */
+  body: Readonly<Record<string, unknown>>;
+}
+
+export type Send = (request: WireRequest, signal: AbortSignal) => Promise<WireAnswer>;
+
+/** No connection was made, so the gateway cannot have heard of it. */
+const neverSent: readonly string[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'];
+
+const BUSY_MS = 1_000;
+const BUSY_MS_MAX = 60_000;
+
+export function wire({ baseUrl, headers, timeoutMs }: WireOptions): Send {
+  return async ({ method, path, body, headers: more }, signal) => {
+    const response = await fetch(`${baseUrl}${path}`, {
+      method,
+      headers: { ...headers, ...more },
+      body: body ?? null,
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    }).catch((error: unknown) => {
+      throw notAnswered(error);
+    });
+    const { status } = response;
+    const text = await response.text();
+    if (status === 429) throw new GatewayBusy(patienceOf(response.headers));
+    if (status >= 500) throw new Error(`the gateway answered ${status}`);
+    return { status, body: objectOf(text) };
+  };
+}
+
+function notAnswered(error: unknown): Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (neverSent.includes(code)) return new GatewayUnreachable(`no connection: ${code}`);
+  const name = error instanceof Error ? error.name : 'error';
+  return new Error(name === 'TimeoutError' ? 'no answer in time' : `no answer: ${code || name}`);
+}
+
+function patienceOf(headers: Headers): number {
+  const seconds = Number(headers.get('retry-after'));
+  return seconds > 0 ? Math.min(seconds * 1_000, BUSY_MS_MAX) : BUSY_MS;
+}
+
+function objectOf(text: string): WireAnswer['body'] {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** `{a: {b: 1}}` as `a[b]=1`, the form that Stripe reads. */
+export function formOf(fields: object): string {
+  const form = new URLSearchParams();
+  const add = (name: string, value: unknown): void => {
+    if (value === undefined || value === null) return;
+    if (typeof value !== 'object') form.append(name, String(value as string | number | boolean));
+    else for (const [key, inner] of Object.entries(value)) add(`${name}[${key}]`, inner);
+  };
+  for (const [name, value] of Object.entries(fields)) add(name, value);
+  return form.toString();
+}
