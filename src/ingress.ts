@@ -29,6 +29,7 @@ import { producerClient, subscriberClient, writingClient } from './io/redis.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
 import { schemaServes } from './store/migrate.ts';
+import { vaultOf } from './store/secrets.ts';
 import { settledPositions } from './store/positions.ts';
 import { storesReady } from './store/ready.ts';
 import { Appender } from './stream/append.ts';
@@ -140,6 +141,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     balances: new BalanceCache(redis, config.balanceCacheTtlS),
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
+    vault: await vaultOf(config),
     readiness: new ReadinessProbe({
       redis,
       replicasMin: config.redisReplicasMin,

@@ -69,3 +69,12 @@ export function text(
 export function optional(setting: Setting<string>): Setting<string | null> {
   return { ...setting, parse: (value) => (value === '' ? null : setting.parse(value)) };
 }
+
+/** Where a server is: no path, no slash at its end. */
+export function origin(name: string, standard: string, about: string): Setting<string> {
+  return text(name, standard, about, /^https?:\/\/[^\s/]+$/, 'a URL without a path');
+}
+
+export function sealingKey(name: string, about: string): Setting<string | null> {
+  return optional(text(name, '', about, /^[A-Za-z0-9+/_-]{43}=?$/, '32 bytes in base64'));
+}

@@ -79,6 +79,7 @@ async function open(name: string, opened: Opened[]): Promise<Stack> {
     REDIS_URL: redis.url,
     TALLYRACE_HOME: home,
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
+    TALLYRACE_SECRETS_KEY: Buffer.alloc(32, name).toString('base64'),
   };
   const count = { ingress: 0, worker: 0 };
   const start = async (verb: 'ingress' | 'worker', env: Record<string, string> = {}) => {

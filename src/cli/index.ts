@@ -5,6 +5,7 @@ import { addBench } from './bench.ts';
 import { addCoupons } from './coupons.ts';
 import { addDlq } from './dlq.ts';
 import { addDoctor } from './doctor.ts';
+import { addGateways } from './gateways.ts';
 import { addKeys } from './keys.ts';
 import { addLoad } from './load.ts';
 import { addMigrate } from './migrate.ts';
@@ -23,6 +24,7 @@ export const verbs: readonly AddVerb[] = [
   addMigrate,
   addBackup,
   addKeys,
+  addGateways,
   addCoupons,
   addVerify,
   addDlq,

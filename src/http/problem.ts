@@ -75,6 +75,10 @@ export const catalogue = {
     'A store is away',
     'Redis or Postgres does not answer, so nothing can be promised. Retry with the same ids.',
   ),
+  secrets_key_missing: entry(
+    'Secrets cannot be kept',
+    'The server has no key to encrypt them with: set TALLYRACE_SECRETS_KEY, and start it again.',
+  ),
   not_ready: entry('Not ready', 'The detail names what fails; `checks` says how.'),
   position_not_reached: entry(
     'The position has not been reached yet',

@@ -7,6 +7,7 @@ import { type AccountParts, accountRoutes } from './accounts.ts';
 import { couponCheckRoutes } from './coupon-checks.ts';
 import { couponRoutes } from './coupons.ts';
 import { type EventParts, eventRoutes } from './events.ts';
+import { type GatewayParts, gatewayRoutes } from './gateways.ts';
 import { type GameParts, gameRoutes } from './games.ts';
 import { limitRoutes } from './limits.ts';
 import { type OpsParts, opsRoutes } from './ops.ts';
@@ -15,6 +16,7 @@ import { redemptionRoutes } from './redemptions.ts';
 export type RouteParts = AccountParts &
   EventParts &
   GameParts &
+  GatewayParts &
   Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
@@ -26,6 +28,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...eventRoutes(parts),
     ...accountRoutes(parts),
     ...gameRoutes(parts),
+    ...gatewayRoutes(parts),
     ...limitRoutes(parts),
     ...opsRoutes({
       ...parts,

@@ -7,12 +7,14 @@ import { Unavailable } from './launch.ts';
 import { findFreePort, portIsFree } from './ports.ts';
 import { postgresUrl } from './postgres.ts';
 import { redisUrl } from './redis.ts';
+import { secretIn } from './secret.ts';
 
 export interface Home {
   root: string;
   run: string;
   logs: string;
   demoKey: string;
+  secretsKey: string;
   postgres: string;
   redis: string;
   ports: string;
@@ -29,6 +31,7 @@ export function homeAt(root: string): Home {
     run: join(root, 'run'),
     logs: join(root, 'logs'),
     demoKey: join(root, 'demo-key'),
+    secretsKey: join(root, 'secrets-key'),
     postgres: join(root, 'postgres'),
     redis: join(root, 'redis'),
     ports: join(root, 'ports.json'),
@@ -82,8 +85,10 @@ export function withServers(config: Config): Config & { databaseUrl: string; red
         'DATABASE_URL and REDIS_URL.',
     );
   };
+  const ownKey = existsSync(home.secretsKey) ? secretIn(home.secretsKey) : null;
   return {
     ...config,
+    secretsKey: config.secretsKey ?? ownKey,
     databaseUrl:
       config.databaseUrl ?? own(home.postgres, (dir) => postgresUrl(dir, ports!.postgres)),
     redisUrl: config.redisUrl ?? own(home.redis, (dir) => redisUrl(dir, ports!.redis)),

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Launch } from './launch.ts';
 import { type ProcessSnapshot, snapshotFile } from '../io/metrics-text.ts';
 import { homeAt } from './home.ts';
+import { secretIn } from './secret.ts';
 
 const main = resolve(import.meta.dir, '../main.ts');
 const READY_WITHIN_MS = 60_000;
@@ -55,6 +56,7 @@ export function localUrl({ host, port }: Config): string {
 }
 
 function processPlan(name: string, verb: Verb, config: Config, urls: Urls): Launch {
+  const home = homeAt(config.home);
   return {
     name,
     command: [process.execPath, main, verb],
@@ -65,6 +67,7 @@ function processPlan(name: string, verb: Verb, config: Config, urls: Urls): Laun
       TALLYRACE_HOME: config.home,
       DATABASE_URL: urls.databaseUrl,
       REDIS_URL: urls.redisUrl,
+      TALLYRACE_SECRETS_KEY: config.secretsKey ?? secretIn(home.secretsKey, 32),
       PROCESS_NAME: name,
     },
     stopSignal: 'SIGTERM',

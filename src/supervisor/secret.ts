@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 /** The secret in the file, made on the first call. Letters that a URL needs not escape. */
-export function secretIn(file: string): string {
-  if (!existsSync(file)) writeSecret(file, randomBytes(24).toString('base64url'));
+export function secretIn(file: string, bytes = 24): string {
+  if (!existsSync(file)) writeSecret(file, randomBytes(bytes).toString('base64url'));
   return readFileSync(file, 'utf8').trim();
 }
 
