@@ -23,6 +23,8 @@ export interface ChargeCall {
   capture: PaymentFacts['capture'];
   customer_id: string;
   order_id: string | null;
+  /** No other gateway would be tried after this one. */
+  is_last: boolean;
 }
 
 export function chargeCall(
@@ -41,6 +43,7 @@ export function chargeCall(
     capture,
     customer_id,
     order_id,
+    is_last: attempt >= payment.gateways.length,
   };
   return {
     key: `${payment_id}:charge:${attempt}`,

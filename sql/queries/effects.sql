@@ -11,20 +11,24 @@ create or replace function effects_write(p_rows jsonb) returns void language sql
 $$;
 
 -- Takes: a lane, how many, a mark of this claim, for how long it holds, in ms. Gives: calls that
--- are due, of all tenants. A worker that dies leaves them due again when its time is up.
+-- are due, of all tenants, with what the try before said of itself: null too where it said nothing,
+-- for while a call is under way nothing is known of it. A worker that dies leaves them due again
+-- when its time is up.
 -- Locks: the rows given, until the end of the statement; other workers pass them by.
-create or replace function system_effects_claim(
+drop function if exists system_effects_claim(text, int, uuid, int);
+create function system_effects_claim(
   p_lane text, p_limit int, p_claim uuid, p_hold_ms int
-) returns table (key text, tenant_id int, kind text, data jsonb, attempts int, asked_at timestamptz)
+) returns table (key text, tenant_id int, kind text, data jsonb, attempts int, asked_at timestamptz,
+                 last_error text)
 language sql security definer set search_path = tallyrace, pg_temp as $$
   update effects e
-    set claim = p_claim, attempts = e.attempts + 1,
+    set claim = p_claim, attempts = e.attempts + 1, last_error = null,
         due_at = now() + make_interval(secs => p_hold_ms / 1000.0)
-  from (select w.key, w.tenant_id from effects w
+  from (select w.key, w.tenant_id, w.last_error from effects w
         where w.lane = p_lane and w.status = 'waiting' and w.due_at <= now()
         order by w.due_at limit p_limit for update skip locked) due
   where e.key = due.key and e.tenant_id = due.tenant_id
-  returning e.key, e.tenant_id, e.kind, e.data, e.attempts, e.asked_at
+  returning e.key, e.tenant_id, e.kind, e.data, e.attempts, e.asked_at, due.last_error
 $$;
 
 -- Takes: a call and the mark of its claim; its new status; when to try again, in ms, while it still
@@ -49,3 +53,28 @@ language sql stable security definer set search_path = tallyrace, pg_temp as $$
   select e.lane, count(*), extract(epoch from now() - min(e.asked_at))::float8
   from effects e where e.status = 'waiting' group by e.lane
 $$;
+
+-- Charges that the gateway took and did not decide, of payments that still wait for its word: asked
+-- again, under the same key, when `p_after_ms` have passed since the last time, and longer each
+-- time. Gives: how many. Locks: the rows it changes. Safe to repeat: one that waits stays as it is.
+create or replace function system_charges_reopen(p_after_ms int, p_limit int) returns int
+language plpgsql security definer set search_path = tallyrace, pg_temp as $$
+declare v_count int;
+begin
+  with hanging as (
+    select e.key, e.tenant_id
+    from payments p
+    join effects e on e.tenant_id = p.tenant_id
+      and e.key = 'pay_' || p.id::text || ':charge:' || (p.body->>'attempt')
+    where (p.status = 'processing' or p.status = 'authorized' and p.body->>'capture' = 'automatic')
+      and p.updated_at < now() - make_interval(secs => p_after_ms / 1000.0)
+      and e.status = 'done'
+      and e.settled_at < now() - make_interval(
+        secs => least(p_after_ms / 1000.0 * power(2, least(e.attempts, 20) - 1), 3600))
+    limit p_limit for update of e skip locked
+  )
+  update effects e set status = 'waiting', settled_at = null, due_at = now()
+    from hanging h where e.key = h.key and e.tenant_id = h.tenant_id;
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;

@@ -32,6 +32,16 @@ export type Outcome =
   | { again: string; afterMs?: number }
   | { giveUp: string; reports?: readonly Report[] };
 
+/** The target failed, which the breaker counts, and what follows for this call is known. */
+export class TargetFailed extends Error {
+  constructor(
+    said: string,
+    readonly outcome: Outcome,
+  ) {
+    super(said);
+  }
+}
+
 export interface LaneHandler {
   /** Throws where the target failed or nothing is known: that is what the breaker counts. */
   call(effect: ClaimedEffect, signal: AbortSignal): Promise<Outcome>;
@@ -156,6 +166,7 @@ export class Lane {
       if (error instanceof BrokenCircuitError)
         return handler.refused?.(effect) ?? { again: 'breaker open' };
       metrics.seconds.observe((performance.now() - startMs) / 1_000);
+      if (error instanceof TargetFailed) return error.outcome;
       return { again: error instanceof Error ? error.message : String(error) };
     }
   }

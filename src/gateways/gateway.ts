@@ -14,6 +14,8 @@ export class GatewayRefused extends Error {
   constructor(
     readonly reason: DeclineReason,
     said: string,
+    /** It was our key that it refused, so it has said nothing of the payment. */
+    readonly ofKey = false,
   ) {
     super(said);
   }

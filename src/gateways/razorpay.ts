@@ -102,7 +102,7 @@ export class Razorpay implements Gateway {
     const told = (refund: Refund) => refundNews(refund, refundId, reference);
     if (again) {
       const path = `/v1/payments/${reference}/refunds?count=100`;
-      const { body } = accepted(await this.send({ method: 'GET', path }, signal));
+      const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
       const known = (body['items'] as Refund[]).find(
         ({ notes }) => (notes as Record<string, string> | undefined)?.['refund_id'] === refundId,
       );
@@ -189,14 +189,14 @@ export class Razorpay implements Gateway {
 
   private async orderOf(request: ChargeRequest, signal: AbortSignal): Promise<string | null> {
     const path = `/v1/orders?receipt=${encodeURIComponent(receiptOf(request))}`;
-    const { body } = accepted(await this.send({ method: 'GET', path }, signal));
+    const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
     const [first] = body['items'] as { id: string }[];
     return first?.id ?? null;
   }
 
   private async paymentOf(order: string, signal: AbortSignal): Promise<Payment | null> {
     const path = `/v1/orders/${order}/payments`;
-    const { body } = accepted(await this.send({ method: 'GET', path }, signal));
+    const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
     const rank = ({ status }: Payment): number => furthest.indexOf(status);
     const [first] = (body['items'] as Payment[]).toSorted((a, b) => rank(a) - rank(b));
     return first ?? null;
@@ -204,7 +204,7 @@ export class Razorpay implements Gateway {
 
   private async read(id: string, signal: AbortSignal): Promise<Payment> {
     const answer = await this.send({ method: 'GET', path: `/v1/payments/${id}` }, signal);
-    return accepted(answer).body as unknown as Payment;
+    return lookedUp(answer).body as unknown as Payment;
   }
 
   private async post(
@@ -257,10 +257,18 @@ function accepted(answer: WireAnswer): WireAnswer {
   throw refusalOf(answer);
 }
 
+/** Whatever is wrong with a look, it says nothing of what was looked for. */
+function lookedUp(answer: WireAnswer): WireAnswer {
+  if (answer.status === 200) return answer;
+  const refusal = refusalOf(answer);
+  throw refusal.ofKey ? refusal : new Error(`could not look: ${answer.status}`);
+}
+
 function refusalOf(answer: WireAnswer): GatewayRefused {
   const { code, reason } = errorOf(answer);
   const said = [answer.status, code, reason].filter((word) => word !== undefined).join(' ');
-  return new GatewayRefused('processing_error', `refused: ${said}`);
+  const ofKey = answer.status === 401 || answer.status === 403;
+  return new GatewayRefused('processing_error', `refused: ${said}`, ofKey);
 }
 
 interface RazorpayError {

@@ -101,7 +101,7 @@ export class Stripe implements Gateway {
     const told = (refund: Refund) => refundNews(refund, refundId, reference);
     if (again) {
       const path = `/v1/refunds?${formOf({ payment_intent: reference, limit: 100 })}`;
-      const { body } = accepted(await this.send({ method: 'GET', path }, signal));
+      const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
       const known = (body['data'] as Refund[]).find(
         ({ metadata }) => metadata?.['refund_id'] === refundId,
       );
@@ -138,7 +138,7 @@ export class Stripe implements Gateway {
   private async search(key: string, signal: AbortSignal): Promise<string | null> {
     const query = formOf({ query: `metadata['tallyrace_key']:'${key}'`, limit: 100 });
     const path = `/v1/payment_intents/search?${query}`;
-    const { body } = accepted(await this.send({ method: 'GET', path }, signal));
+    const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
     const found = body['data'] as Intent[];
     return (found.find((intent) => newsOf(intent) !== 'absent') ?? found[0])?.id ?? null;
   }
@@ -178,7 +178,7 @@ export class Stripe implements Gateway {
 
   private async read(id: string, signal: AbortSignal): Promise<Intent> {
     const path = `/v1/payment_intents/${id}?${EXPAND_QUERY}`;
-    return accepted(await this.send({ method: 'GET', path }, signal)).body as unknown as Intent;
+    return lookedUp(await this.send({ method: 'GET', path }, signal)).body as unknown as Intent;
   }
 
   private async post(
@@ -244,9 +244,18 @@ function accepted(answer: WireAnswer): WireAnswer {
   throw refusalOf(answer);
 }
 
+/** Whatever is wrong with a look, it says nothing of what was looked for. */
+function lookedUp(answer: WireAnswer): WireAnswer {
+  if (answer.status === 200) return answer;
+  const refusal = refusalOf(answer);
+  throw refusal.ofKey ? refusal : new Error(`could not look: ${answer.status}`);
+}
+
 function refusalOf(answer: WireAnswer): GatewayRefused {
   const { type, code } = errorOf(answer);
-  return new GatewayRefused('processing_error', `refused: ${answer.status} ${code ?? type ?? ''}`);
+  const { status } = answer;
+  const said = `refused: ${status} ${code ?? type ?? ''}`;
+  return new GatewayRefused('processing_error', said, status === 401 || status === 403);
 }
 
 function errorOf({ body }: WireAnswer): StripeError {

@@ -11,6 +11,8 @@ export interface ClaimedEffect {
   data: Readonly<Record<string, unknown>>;
   attempts: number;
   askedAt: Date;
+  /** Of the try before; null where it was the first, or nobody knows what became of it. */
+  lastError: string | null;
   claim: string;
 }
 
@@ -49,6 +51,7 @@ export function effectStore(sql: Sql): EffectStore {
         data: row['data'] as ClaimedEffect['data'],
         attempts: row['attempts'] as number,
         askedAt: row['asked_at'] as Date,
+        lastError: row['last_error'] as string | null,
         claim,
       }));
     },

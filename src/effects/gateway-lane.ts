@@ -1,0 +1,173 @@
+// Carries out what payments ask of a gateway: charge, capture, cancel, refund; and says in events
+// what it answered.
+// Invariants: a charge is called failed only when certainly nobody was charged, since another
+// gateway is tried then. What became of a call that was not answered is looked up before anything
+// else is done. A charge that the gateway has not decided brings no news; it is asked again later.
+import type { DeclineReason, GatewayName } from '../../schemas/payments.ts';
+import {
+  type ChargeRequest,
+  type Gateway,
+  type GatewayAnswer,
+  GatewayBusy,
+  type GatewayNews,
+  GatewayRefused,
+  GatewayUnreachable,
+} from '../gateways/gateway.ts';
+import type { Log } from '../io/log.ts';
+import type { ClaimedEffect } from '../store/effects.ts';
+import {
+  type LaneHandler,
+  type LaneOptions,
+  type Outcome,
+  type Report,
+  TargetFailed,
+} from './lane.ts';
+
+export function gatewayLane(name: GatewayName): LaneOptions {
+  return {
+    name: `gateway:${name}`,
+    concurrency: 64,
+    timeoutMs: 30_000,
+    backoff: { baseMs: 500, maxMs: 60_000 },
+    // What may have been done is looked up for as long as it takes.
+    attemptsMax: Number.MAX_SAFE_INTEGER,
+    breaker: { failures: 5, openMs: BREAKER_OPEN_MS },
+  };
+}
+export const BREAKER_OPEN_MS = 5_000;
+
+/** Null: the tenant has no account there. */
+export type OpenGateway = (tenant: number) => Promise<Gateway | null>;
+
+/** What an error says of a try that certainly charged nobody, so that the next knows it. */
+const NEVER_SENT = 'never sent';
+/** How long a charge waits for a gateway that is away, where no other would be tried. */
+const PATIENCE_MS = 60_000;
+const NO_ACCOUNT = 'no account with the gateway';
+
+export function gatewayHandler(
+  name: GatewayName,
+  open: OpenGateway,
+  log: Log,
+  now: () => number = Date.now,
+): LaneHandler {
+  const notSent = (effect: ClaimedEffect, why: string): Outcome => {
+    const isOver = now() - effect.askedAt.getTime() > PATIENCE_MS;
+    if (effect.data['is_last'] === true && !isOver) return { again: `${NEVER_SENT}: ${why}` };
+    return failed(name, effect, 'no_gateway_available');
+  };
+
+  return {
+    async call(effect, signal) {
+      const isFresh = mayBeElsewhere(effect);
+      const gateway = await open(effect.tenant).catch(() => undefined);
+      // Ours to blame, not the gateway's: not for the breaker.
+      if (gateway === undefined)
+        return { again: isFresh ? `${NEVER_SENT}: no secrets` : 'the secrets could not be read' };
+      if (gateway === null)
+        return isFresh ? failed(name, effect, 'no_gateway_available') : { again: NO_ACCOUNT };
+      try {
+        return newsOutcome(name, effect, await carryOut(gateway, effect, signal));
+      } catch (error) {
+        if (error instanceof GatewayUnreachable && isFresh)
+          throw new TargetFailed(error.message, notSent(effect, error.message));
+        if (error instanceof GatewayBusy)
+          return { again: isFresh ? NEVER_SENT : error.message, afterMs: error.afterMs };
+        if (!(error instanceof GatewayRefused)) throw error;
+        log.warn({ effect: effect.key, said: error.message }, 'a gateway has refused a call');
+        return refusedOutcome(name, effect, error, isFresh);
+      }
+    },
+    refused: (effect) => (mayBeElsewhere(effect) ? notSent(effect, 'breaker open') : null),
+  };
+}
+
+/** A charge of which nothing can have reached the gateway, or nothing that charges. */
+function mayBeElsewhere({ kind, attempts, lastError }: ClaimedEffect): boolean {
+  return kind === 'charge' && (attempts === 1 || lastError?.startsWith(NEVER_SENT) === true);
+}
+
+function carryOut(
+  gateway: Gateway,
+  effect: ClaimedEffect,
+  signal: AbortSignal,
+): Promise<GatewayAnswer> {
+  const { key, kind, data, attempts } = effect;
+  if (kind === 'charge') return gateway.charge(chargeOf(effect), signal);
+  const payment = {
+    paymentId: String(data['payment_id']),
+    attempt: Number(data['attempt']),
+    reference: String(data['reference']),
+    amount: Number(data['amount'] ?? 0),
+    currency: String(data['currency']),
+    again: attempts > 1,
+  };
+  if (kind === 'capture') return gateway.capture(key, payment, signal);
+  if (kind === 'cancel') return gateway.cancel(key, payment, signal);
+  if (kind === 'refund') return gateway.refund(key, payment, signal);
+  throw new Error(`a gateway cannot ${kind}`);
+}
+
+function chargeOf(effect: ClaimedEffect): ChargeRequest {
+  const { key, data, askedAt } = effect;
+  return {
+    key,
+    paymentId: String(data['payment_id']),
+    attempt: Number(data['attempt']),
+    amount: Number(data['amount']),
+    currency: String(data['currency']),
+    method: data['method'] as ChargeRequest['method'],
+    capture: data['capture'] as ChargeRequest['capture'],
+    customerId: String(data['customer_id']),
+    orderId: (data['order_id'] as string | null | undefined) ?? null,
+    askedAt,
+    again: !mayBeElsewhere(effect),
+  };
+}
+
+function refusedOutcome(
+  name: GatewayName,
+  effect: ClaimedEffect,
+  { reason, message, ofKey }: GatewayRefused,
+  isFresh: boolean,
+): Outcome {
+  if (effect.kind === 'charge' && (isFresh || !ofKey)) return failed(name, effect, reason);
+  // Until somebody sets a key that it takes.
+  if (ofKey) return { again: message };
+  if (effect.kind !== 'refund') return { giveUp: message };
+  const news: GatewayNews = {
+    ...{ news: 'refund_failed', reference: String(effect.data['reference']) },
+    ...{ amount: Number(effect.data['amount']), subject: effect.key },
+  };
+  return newsOutcome(name, effect, news);
+}
+
+function failed(name: GatewayName, effect: ClaimedEffect, declineReason: DeclineReason): Outcome {
+  // The gateway has no object for it, so ours stands for it.
+  return newsOutcome(name, effect, {
+    news: 'failed',
+    reference: effect.key,
+    amount: 0,
+    declineReason,
+  });
+}
+
+function newsOutcome(name: GatewayName, effect: ClaimedEffect, answer: GatewayAnswer): Outcome {
+  return { done: answer ? [reportOf(name, effect, answer)] : [] };
+}
+
+function reportOf(gateway: GatewayName, { data }: ClaimedEffect, said: GatewayNews): Report {
+  const { news, reference, amount, fee, declineReason, subject, dueBy } = said;
+  return {
+    suffix: news,
+    type: 'payment.reported',
+    data: {
+      payment_id: data['payment_id'],
+      ...{ news, gateway, attempt: data['attempt'], reference, amount },
+      ...(fee !== undefined && { fee }),
+      ...(declineReason !== undefined && { decline_reason: declineReason }),
+      ...(subject !== undefined && { subject }),
+      ...(dueBy !== undefined && { due_by: dueBy }),
+    },
+  };
+}
