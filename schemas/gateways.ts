@@ -40,6 +40,9 @@ export const GatewayAccount = closed({
 });
 export type GatewayAccount = Static<typeof GatewayAccount>;
 
+/** The kind of the document that says how a tenant's payments are routed. */
+export const ROUTING_KIND = 'gateway_routing';
+
 const Weight = Type.Integer({ minimum: 0, maximum: 1_000 });
 export const Weights = closed(
   { stripe: Type.Optional(Weight), razorpay: Type.Optional(Weight) },

@@ -9,6 +9,7 @@ import { BalanceCache } from './cache/balances.ts';
 import { openCoupons } from './cache/coupons.ts';
 import { Keys } from './cache/keys.ts';
 import type { Config } from './config.ts';
+import { openGatewayDesk } from './gateways/routing.ts';
 import { Admission } from './http/admission.ts';
 import type { GuardParts } from './http/guard.ts';
 import { Idempotency } from './http/idempotency.ts';
@@ -119,6 +120,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   writer.on('close', () => recent.clear());
   watchIngress(metrics, admission, appender);
   await admission.start();
+  const vault = await vaultOf(config);
   const weakness = await weaknessOf(redis);
   if (weakness) log.warn(weakness);
   const coupons = await openCoupons({
@@ -141,7 +143,8 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     balances: new BalanceCache(redis, config.balanceCacheTtlS),
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
-    vault: await vaultOf(config),
+    vault,
+    gateways: await openGatewayDesk({ redis, sql, vault, log }),
     readiness: new ReadinessProbe({
       redis,
       replicasMin: config.redisReplicasMin,
@@ -193,6 +196,7 @@ async function serve(
     await server.stop(true);
     clearTimeout(patience);
     await parts.coupons.close();
+    await parts.gateways.stop();
     await parts.appender.drain();
     clearTimeout(deadline);
     admission.stop();

@@ -12,10 +12,12 @@ import { type Periodic, periodic } from '../io/periodic.ts';
 import { type Sql, connectPostgres } from '../io/postgres.ts';
 import { producerClient, subscriberClient, writingClient } from '../io/redis.ts';
 import { effectStore } from '../store/effects.ts';
+import { vaultOf } from '../store/secrets.ts';
 import { storesReady } from '../store/ready.ts';
 import { Appender } from '../stream/append.ts';
 import { SETTLED_CHANNEL } from '../stream/topology.ts';
 import { couponHandler, couponLane } from './coupon-lane.ts';
+import { openGatewayLanes } from './gateway-lanes.ts';
 import { Lane, type LaneHandler, type LaneOptions } from './lane.ts';
 import { laneMetrics } from './metrics.ts';
 import { reporter } from './report.ts';
@@ -51,7 +53,7 @@ export async function runEffects(config: Config): Promise<void> {
 
   const metrics = new Metrics();
   watchProcess(metrics);
-  const effects = startEffects(config, clients, metrics, log);
+  const effects = await startEffects(config, clients, metrics, log);
   const published = publishMetrics(metrics, join(config.home, 'run'), name);
   log.info('working');
   const signal = await stopping;
@@ -63,7 +65,7 @@ export async function runEffects(config: Config): Promise<void> {
   await clients.sql.end({ timeout: 2 });
 }
 
-function startEffects(config: Config, clients: Clients, metrics: Metrics, log: Log) {
+async function startEffects(config: Config, clients: Clients, metrics: Metrics, log: Log) {
   const { writer, subscriber, sql } = clients;
   const appender = new Appender(writer, {
     bytesWaitingMax: config.appendBytesWaitingMax,
@@ -71,10 +73,16 @@ function startEffects(config: Config, clients: Clients, metrics: Metrics, log: L
   });
   const shared = { store: effectStore(sql), report: reporter(appender, systemClock), log };
   const kinds: [LaneOptions, LaneHandler][] = [[couponLane, couponHandler(writer, sql, log)]];
-  const lanes = kinds.map(([options, handler]) => {
+  const own = kinds.map(([options, handler]) => {
     const lane = laneMetrics(metrics, options.name);
     return new Lane({ ...shared, handler, metrics: lane }, options);
   });
+  const gateways = await openGatewayLanes({
+    ...{ redis: clients.redis, sql, log, shared, urls: config },
+    vault: await vaultOf(config),
+    metricsOf: (lane) => laneMetrics(metrics, lane),
+  });
+  const lanes = [...own, ...gateways.lanes];
   for (const lane of lanes) lane.start();
   // A commit may have asked for calls; should this be missed, lanes look by themselves.
   subscriber.on('message', () => {
@@ -86,6 +94,7 @@ function startEffects(config: Config, clients: Clients, metrics: Metrics, log: L
     async stop(): Promise<void> {
       await counting.stop();
       await Promise.all(lanes.map((lane) => lane.stop()));
+      await gateways.stop();
       await appender.drain();
     },
   };

@@ -4,6 +4,7 @@ import { type TSchema, Type } from '@sinclair/typebox';
 import {
   GatewayAccount,
   GatewayRouting,
+  ROUTING_KIND,
   RazorpayAccount,
   StripeAccount,
 } from '../../schemas/gateways.ts';
@@ -31,7 +32,6 @@ export interface GatewayParts {
   vault: Vault | null;
 }
 
-export const ROUTING_KIND = 'gateway_routing';
 const ROUTING_KEY = 'default';
 const admin = { tag: 'gateways', scope: 'admin', limit: 'requests' } as const;
 const params = closed({ name: GatewayName });
