@@ -92,6 +92,12 @@ const settings = {
   ),
   stripeUrl: origin('STRIPE_URL', 'https://api.stripe.com', 'where Stripe, or its sandbox, is'),
   razorpayUrl: origin('RAZORPAY_URL', 'https://api.razorpay.com', 'the same of Razorpay'),
+  sandboxPort: integer(
+    'SANDBOX_PORT',
+    3010,
+    'TCP port of the sandbox gateways, and the two after it',
+    [0, 65_533],
+  ),
   databaseConnectionsMax: integer(
     'DATABASE_CONNECTIONS_MAX',
     8,

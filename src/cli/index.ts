@@ -12,6 +12,7 @@ import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
 import { addReplay } from './replay.ts';
 import { addRestart } from './restart.ts';
+import { addSandbox } from './sandbox.ts';
 import { addUp } from './up.ts';
 import { addVerify } from './verify.ts';
 
@@ -21,6 +22,7 @@ export type AddVerb = (program: Command) => void;
 export const verbs: readonly AddVerb[] = [
   addUp,
   addProcesses,
+  addSandbox,
   addMigrate,
   addBackup,
   addKeys,

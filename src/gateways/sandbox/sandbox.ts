@@ -1,0 +1,176 @@
+// The sandbox as a whole: both gateways and their control, each on a port of its own so that one of
+// them can be down while the others answer. Loopback only.
+// Invariant: it moves no money and takes test keys only.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { GatewayName } from '../../../schemas/payments.ts';
+import type { Log } from '../../io/log.ts';
+import { Bank } from './bank.ts';
+import { type ControlParts, controlled } from './control.ts';
+import { Courier } from './courier.ts';
+import { Listener, requestOf, send } from './listener.ts';
+import type { Happening } from './objects.ts';
+import { razorpayEvents } from './razorpay/events.ts';
+import { razorpayWire } from './razorpay/wire.ts';
+import { Refunds } from './refunds.ts';
+import { type Settings, changedSettings, standardSettings } from './settings.ts';
+import { SandboxStore } from './store.ts';
+import { stripeEvents } from './stripe/events.ts';
+import { stripeWire } from './stripe/wire.ts';
+
+export interface SandboxOptions {
+  /** Of the control; Stripe is on the next one, Razorpay on the one after. 0 takes any three. */
+  port: number;
+  /** Of the file that remembers; `:memory:` forgets at the end. */
+  path: string;
+  log: Log;
+  now?: () => number;
+}
+
+export interface SandboxUrls {
+  control: string;
+  stripe: string;
+  razorpay: string;
+}
+
+export interface Sandbox {
+  urls: SandboxUrls;
+  stop(): Promise<void>;
+}
+
+const TICK_MS = 50;
+
+/** Where a sandbox with this port is reached. */
+export function sandboxUrls(port: number): SandboxUrls {
+  const at = (offset: number): string => `http://127.0.0.1:${port + offset}`;
+  return { control: `${at(0)}/_control`, stripe: at(1), razorpay: at(2) };
+}
+
+export async function startSandbox({
+  port,
+  path,
+  log,
+  now = Date.now,
+}: SandboxOptions): Promise<Sandbox> {
+  const store = new SandboxStore(path);
+  const parts = partsOf(store, log, now);
+  const { listeners } = parts;
+  const ports = {
+    stripe: await listeners.stripe.listen(port === 0 ? 0 : port + 1),
+    razorpay: await listeners.razorpay.listen(port === 0 ? 0 : port + 2),
+  };
+  await Promise.all(Object.values(listeners).map((listener) => listener.follow()));
+  const control = await startControl(port, parts.control);
+  const ticking = setInterval(() => parts.tick(), TICK_MS);
+  parts.courier.start();
+  return {
+    urls: {
+      control: `http://127.0.0.1:${control.port}/_control`,
+      stripe: `http://127.0.0.1:${ports.stripe}`,
+      razorpay: `http://127.0.0.1:${ports.razorpay}`,
+    },
+    async stop() {
+      clearInterval(ticking);
+      await Promise.all([control.stop(), listeners.stripe.close(), listeners.razorpay.close()]);
+      await parts.courier.stop();
+      store.close();
+    },
+  };
+}
+
+function partsOf(store: SandboxStore, log: Log, now: () => number) {
+  const kept = store.settings();
+  let settings = kept
+    ? changedSettings(standardSettings(), JSON.parse(kept) as unknown)
+    : standardSettings();
+  const courier = new Courier({ store, settings: () => settings, now, log });
+  const bank = new Bank({
+    store,
+    now,
+    settings: (gateway) => settings[gateway],
+    announce(gateway: GatewayName, happening: Happening) {
+      const eventsOf = gateway === 'stripe' ? stripeEvents : razorpayEvents;
+      for (const told of eventsOf(happening, store, now())) {
+        store.put(told);
+        courier.take(told);
+      }
+    },
+  });
+  const refunds = new Refunds(bank);
+  const shared = { store, bank, refunds };
+  const listenerOf = (gateway: GatewayName, wire: ReturnType<typeof stripeWire>): Listener =>
+    new Listener({
+      wire,
+      store,
+      seed: () => settings.seed,
+      settings: () => settings[gateway],
+      nudge: () => courier.nudge(),
+    });
+  const searchLagMs = (): number => settings.stripe.search_lag_ms;
+  const listeners = {
+    stripe: listenerOf('stripe', stripeWire({ ...shared, searchLagMs, now })),
+    razorpay: listenerOf('razorpay', razorpayWire(shared)),
+  };
+  const control: ControlParts = {
+    ...shared,
+    courier,
+    settings: () => settings,
+    async change(changed: Settings) {
+      settings = changed;
+      store.keepSettings(JSON.stringify(changed));
+      await Promise.all(Object.values(listeners).map((listener) => listener.follow()));
+    },
+  };
+  return {
+    listeners,
+    courier,
+    control,
+    tick: () => doWhatIsDue(store, bank, refunds, courier, now),
+  };
+}
+
+/** What was put off: charges to decide, refunds to end. */
+function doWhatIsDue(
+  store: SandboxStore,
+  bank: Bank,
+  refunds: Refunds,
+  courier: Courier,
+  now: () => number,
+): void {
+  const due = store.tasksDue(now());
+  for (const { id, what, subject } of due)
+    store.together(() => {
+      store.taskDone(id);
+      if (what === 'decide') {
+        const charge = store.get('charge', subject);
+        if (charge?.status === 'pending') bank.decide(charge);
+        return;
+      }
+      const refund = store.get('refund', subject);
+      if (!refund) return;
+      if (what === 'refund_succeeds') refunds.succeed(refund);
+      else refunds.fail(refund);
+    });
+  if (due.length > 0) courier.nudge();
+}
+
+async function startControl(port: number, parts: ControlParts) {
+  const server = createServer((incoming, response) => {
+    requestOf(incoming)
+      .then((request) => controlled(parts, request))
+      .then((answer) => send(response, answer))
+      .catch((error: unknown) => send(response, { status: 500, body: { error: String(error) } }));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
