@@ -3,11 +3,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
-import { startSandbox } from '../gateways/sandbox/sandbox.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../gateways/sandbox/sandbox.ts';
 import { endOnSurprise, endWithin, stopSignal } from '../io/lifecycle.ts';
 import { createLog } from '../io/log.ts';
 import { Metrics } from '../io/metrics.ts';
 import { publishMetrics, watchProcess } from '../io/metrics-text.ts';
+import { Failure, exitCodes } from './exit.ts';
 
 export function addSandbox(program: Command): void {
   program
@@ -23,7 +24,7 @@ export function addSandbox(program: Command): void {
       const folder = join(config.home, 'sandbox');
       if (!memory) mkdirSync(folder, { recursive: true, mode: 0o700 });
       const path = memory ? ':memory:' : join(folder, 'sandbox.db');
-      const sandbox = await startSandbox({ port: config.sandboxPort, path, log });
+      const sandbox = await started({ port: config.sandboxPort, path, log });
       // The supervisor takes the first metrics as the sign that it works.
       const metrics = new Metrics();
       watchProcess(metrics);
@@ -36,4 +37,15 @@ export function addSandbox(program: Command): void {
       await sandbox.stop();
       process.exit(0);
     });
+}
+
+async function started(options: SandboxOptions): Promise<Sandbox> {
+  try {
+    return await startSandbox(options);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+    const { port } = options;
+    const says = `One of the ports ${port} to ${port + 2} is taken; SANDBOX_PORT moves them.`;
+    throw new Failure(says, exitCodes.unavailable);
+  }
 }

@@ -40,10 +40,7 @@ export class Listener {
     });
     // Longer than clients keep theirs: a connection is cut by a fault or not at all.
     server.keepAliveTimeout = KEEP_ALIVE_MS;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, '127.0.0.1', resolve);
-    });
+    await listening(server, port);
     this.server = server;
     this.port = (server.address() as AddressInfo).port;
     return this.port;
@@ -54,10 +51,7 @@ export class Listener {
     const { server } = this;
     if (!server) return;
     this.server = null;
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+    await ended(server);
   }
 
   /** Follows a change of the settings. */
@@ -120,6 +114,22 @@ export class Listener {
     const timer = setTimeout(() => socket.destroy(), this.parts.settings().hold_ms);
     socket.once('close', () => clearTimeout(timer));
   }
+}
+
+export async function listening(server: Server, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+}
+
+/** Whatever is under way. */
+export async function ended(server: Server): Promise<void> {
+  if (!server.listening) return;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
 }
 
 function faultOf(faults: GatewaySettings['faults'], chance: number): Fault | null {

@@ -8,7 +8,7 @@ import type { Log } from '../../io/log.ts';
 import { Bank } from './bank.ts';
 import { type ControlParts, controlled } from './control.ts';
 import { Courier } from './courier.ts';
-import { Listener, requestOf, send } from './listener.ts';
+import { Listener, ended, listening, requestOf, send } from './listener.ts';
 import type { Happening } from './objects.ts';
 import { razorpayEvents } from './razorpay/events.ts';
 import { razorpayWire } from './razorpay/wire.ts';
@@ -42,8 +42,16 @@ const TICK_MS = 50;
 
 /** Where a sandbox with this port is reached. */
 export function sandboxUrls(port: number): SandboxUrls {
-  const at = (offset: number): string => `http://127.0.0.1:${port + offset}`;
-  return { control: `${at(0)}/_control`, stripe: at(1), razorpay: at(2) };
+  return urlsOf({ control: port, stripe: port + 1, razorpay: port + 2 });
+}
+
+function urlsOf(ports: Record<keyof SandboxUrls, number>): SandboxUrls {
+  const at = (of: number): string => `http://127.0.0.1:${of}`;
+  return {
+    control: `${at(ports.control)}/_control`,
+    stripe: at(ports.stripe),
+    razorpay: at(ports.razorpay),
+  };
 }
 
 export async function startSandbox({
@@ -55,27 +63,27 @@ export async function startSandbox({
   const store = new SandboxStore(path);
   const parts = partsOf(store, log, now);
   const { listeners } = parts;
-  const ports = {
-    stripe: await listeners.stripe.listen(port === 0 ? 0 : port + 1),
-    razorpay: await listeners.razorpay.listen(port === 0 ? 0 : port + 2),
-  };
-  await Promise.all(Object.values(listeners).map((listener) => listener.follow()));
-  const control = await startControl(port, parts.control);
+  const control = createControl(parts.control);
   const ticking = setInterval(() => parts.tick(), TICK_MS);
-  parts.courier.start();
-  return {
-    urls: {
-      control: `http://127.0.0.1:${control.port}/_control`,
-      stripe: `http://127.0.0.1:${ports.stripe}`,
-      razorpay: `http://127.0.0.1:${ports.razorpay}`,
-    },
-    async stop() {
-      clearInterval(ticking);
-      await Promise.all([control.stop(), listeners.stripe.close(), listeners.razorpay.close()]);
-      await parts.courier.stop();
-      store.close();
-    },
+  const stop = async (): Promise<void> => {
+    clearInterval(ticking);
+    await Promise.all([control.stop(), listeners.stripe.close(), listeners.razorpay.close()]);
+    await parts.courier.stop();
+    store.close();
   };
+  try {
+    const ports = {
+      control: await control.listen(port),
+      stripe: await listeners.stripe.listen(port === 0 ? 0 : port + 1),
+      razorpay: await listeners.razorpay.listen(port === 0 ? 0 : port + 2),
+    };
+    await Promise.all(Object.values(listeners).map((listener) => listener.follow()));
+    parts.courier.start();
+    return { urls: urlsOf(ports), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 function partsOf(store: SandboxStore, log: Log, now: () => number) {
@@ -154,23 +162,18 @@ function doWhatIsDue(
   if (due.length > 0) courier.nudge();
 }
 
-async function startControl(port: number, parts: ControlParts) {
+function createControl(parts: ControlParts) {
   const server = createServer((incoming, response) => {
     requestOf(incoming)
       .then((request) => controlled(parts, request))
       .then((answer) => send(response, answer))
       .catch((error: unknown) => send(response, { status: 500, body: { error: String(error) } }));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
   return {
-    port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    async listen(port: number): Promise<number> {
+      await listening(server, port);
+      return (server.address() as AddressInfo).port;
+    },
+    stop: () => ended(server),
   };
 }
