@@ -1,0 +1,157 @@
+// What the lane of a gateway does with its calls, against the sandbox: fails over where nobody was
+// charged, looks first where somebody may have been, and never charges twice, whatever breaks.
+import { expect, test } from 'bun:test';
+import type { GatewayName } from '../../schemas/payments.ts';
+import { gatewayHandler } from '../../src/effects/gateway-lane.ts';
+import { type Outcome, type Report, TargetFailed } from '../../src/effects/lane.ts';
+import { createLog } from '../../src/io/log.ts';
+import type { ClaimedEffect } from '../../src/store/effects.ts';
+import { openStage, signal } from './stage.ts';
+
+const stage = await openStage();
+const log = createLog('gateway lane', 'silent');
+const quiet = {
+  ...{ down: null, hold_ms: 1_000, pending_ms: 0, fault_scope: 'all' },
+  faults: {
+    ...{ reset_before: 0, reset_after: 0, timeout_before: 0, timeout_after: 0 },
+    ...{ server_error: 0, rate_limited: 0 },
+  },
+};
+const opener = (name: GatewayName) => () => Promise.resolve(stage.gateways[name]);
+const handlers = {
+  stripe: gatewayHandler('stripe', opener('stripe'), log),
+  razorpay: gatewayHandler('razorpay', opener('razorpay'), log),
+};
+
+function chargeEffect(more: Partial<ClaimedEffect> = {}, data: object = {}): ClaimedEffect {
+  const paymentId = `pay_${Bun.randomUUIDv7()}`;
+  return {
+    ...{ key: `${paymentId}:charge:1`, tenant: 1, kind: 'charge', attempts: 1, claim: 'c' },
+    ...{ askedAt: new Date(), lastError: null },
+    data: {
+      ...{ payment_id: paymentId, attempt: 1, amount: 4_999, currency: 'INR' },
+      ...{ method: { type: 'card', token: 'pm_card_visa' }, capture: 'automatic' },
+      ...{ customer_id: 'c_1', order_id: null, is_last: false },
+      ...data,
+    },
+    ...more,
+  };
+}
+
+/** As the lane has it: what a failure says, else that it is to be made again. */
+async function outcomeOf(name: GatewayName, effect: ClaimedEffect): Promise<Outcome> {
+  try {
+    return await handlers[name].call(effect, signal);
+  } catch (error) {
+    return error instanceof TargetFailed ? error.outcome : { again: String(error) };
+  }
+}
+
+function newsOf(outcome: Outcome): Record<string, unknown> | null {
+  const [report]: readonly Report[] = 'done' in outcome ? outcome.done : [];
+  return (report?.data as Record<string, unknown> | undefined) ?? null;
+}
+
+async function capturedOf(paymentId: string): Promise<number[]> {
+  const lists = [
+    await stage.chargesOf('stripe', paymentId),
+    await stage.chargesOf('razorpay', paymentId),
+  ];
+  return lists.flat().flatMap(({ captured }) => (captured > 0 ? [captured] : []));
+}
+
+test('a gateway that is away is failed over; the last one is waited for, a minute', async () => {
+  await stage.set({ stripe: { ...quiet, down: 'refused' } });
+  const away = { news: 'failed', decline_reason: 'no_gateway_available', attempt: 1 };
+  expect(newsOf(await outcomeOf('stripe', chargeEffect()))).toMatchObject(away);
+  const last = chargeEffect({}, { is_last: true });
+  const waits = await outcomeOf('stripe', last);
+  expect(waits).toEqual({ again: expect.stringMatching(/^never sent/) });
+  const again = { ...last, attempts: 2, lastError: (waits as { again: string }).again };
+  const old = { ...again, askedAt: new Date(Date.now() - 61_000) };
+  expect(newsOf(await outcomeOf('stripe', old))).toMatchObject(away);
+  await stage.set({ stripe: quiet });
+  expect(newsOf(await outcomeOf('stripe', again))).toMatchObject({ news: 'captured' });
+});
+
+test('while the breaker is open, only what never reached the gateway goes elsewhere', () => {
+  const { refused } = handlers.stripe;
+  expect(newsOf(refused!(chargeEffect())!)).toMatchObject({ news: 'failed' });
+  expect(refused!(chargeEffect({ attempts: 2 }))).toBeNull();
+  expect(refused!(chargeEffect({ attempts: 2, lastError: 'no answer in time' }))).toBeNull();
+  expect(refused!(chargeEffect({ kind: 'refund' }))).toBeNull();
+});
+
+test('after an unknown outcome a refused key or an absent account fails nobody', async () => {
+  const unknown = chargeEffect({ attempts: 2 });
+  const nobody = gatewayHandler('stripe', () => Promise.resolve(null), log);
+  expect(await nobody.call(unknown, signal)).toHaveProperty('again');
+  expect(newsOf(await nobody.call(chargeEffect(), signal))).toMatchObject({ news: 'failed' });
+  const broken = gatewayHandler('stripe', () => Promise.reject(new Error('db')), log);
+  expect(await broken.call(unknown, signal)).toHaveProperty('again');
+});
+
+test('a refund that the gateway refuses is news; a capture is given up', async () => {
+  const charged = chargeEffect();
+  const news = newsOf(await outcomeOf('stripe', charged))!;
+  const data = { ...charged.data, reference: news['reference'], amount: 9_999 };
+  const refund = { ...charged, key: `rfd_${Bun.randomUUIDv7()}`, kind: 'refund', data };
+  const told = { news: 'refund_failed', subject: refund.key, amount: 9_999 };
+  expect(newsOf(await outcomeOf('stripe', refund))).toMatchObject(told);
+  const held = chargeEffect({}, { capture: 'manual' });
+  const { reference } = newsOf(await outcomeOf('razorpay', held))!;
+  const part = { ...held, kind: 'capture', data: { ...held.data, reference, amount: 1 } };
+  expect(await outcomeOf('razorpay', part)).toHaveProperty('giveUp');
+});
+
+/** Draws the same for the same seed. */
+function dice(seed: number) {
+  let drawn = 0;
+  return () => Number(Bun.hash.wyhash(String(drawn++), BigInt(seed)) >> 11n) / 2 ** 53;
+}
+
+/** One payment to its end as rule and lane would take it, with workers that die in between. */
+async function carryOut(seed: number): Promise<{ paymentId: string; news: unknown }> {
+  const chance = dice(seed);
+  const order: GatewayName[] = chance() < 0.5 ? ['stripe', 'razorpay'] : ['razorpay', 'stripe'];
+  const slow = chance() < 0.2;
+  const token = slow ? 'success@razorpay' : 'pm_card_visa';
+  const first = chargeEffect({}, { method: { type: 'card', token } });
+  const paymentId = String(first.data['payment_id']);
+  for (const [index, name] of order.entries()) {
+    const attempt = index + 1;
+    const data = { ...first.data, attempt, is_last: attempt === order.length };
+    let effect: ClaimedEffect = { ...first, key: `${paymentId}:charge:${attempt}`, data };
+    let outcome: Outcome = { again: '' };
+    for (; ; effect = { ...effect, attempts: effect.attempts + 1 }) {
+      outcome = await outcomeOf(name, effect);
+      const died = chance() < 0.1;
+      effect = { ...effect, lastError: !died && 'again' in outcome ? outcome.again : null };
+      if (!died && 'done' in outcome && outcome.done.length > 0) break;
+    }
+    const news = newsOf(outcome)!;
+    const elsewhere = ['processing_error', 'no_gateway_available'];
+    if (news['news'] !== 'failed' || !elsewhere.includes(String(news['decline_reason'])))
+      return { paymentId, news: news['news'] };
+  }
+  return { paymentId, news: 'failed' };
+}
+
+test('whatever breaks, nobody is charged twice, and who is told so is charged once', async () => {
+  const faults = {
+    ...{ reset_before: 0.06, reset_after: 0.06, timeout_before: 0.03, timeout_after: 0.03 },
+    ...{ server_error: 0.06, rate_limited: 0.02 },
+  };
+  await stage.set({ seed: 11, stripe: { ...quiet, faults }, razorpay: { ...quiet, faults } });
+  const seeds = Array.from({ length: 150 }, (_, seed) => seed);
+  const ended = await Promise.all(seeds.map((seed) => carryOut(seed)));
+  await stage.set({ stripe: quiet, razorpay: quiet });
+  const told = { captured: 0, failed: 0 };
+  for (const [seed, { paymentId, news }] of ended.entries()) {
+    const captured = await capturedOf(paymentId);
+    expect({ seed, captured }).toEqual({ seed, captured: news === 'captured' ? [4_999] : [] });
+    told[news as 'captured' | 'failed']++;
+  }
+  // Nothing of it was a refusal of the buyer's bank.
+  expect(told).toEqual({ captured: seeds.length, failed: 0 });
+}, 60_000);
