@@ -3,9 +3,10 @@
 import type { GatewayName } from '../../../schemas/payments.ts';
 import { type Bank, Refusal } from './bank.ts';
 import type { Courier } from './courier.ts';
+import type { Ambush } from './listener.ts';
 import type { Charge, Kind, OfKind } from './objects.ts';
 import type { Refunds } from './refunds.ts';
-import { type Settings, WrongSettings, changedSettings } from './settings.ts';
+import { type Settings, WrongSettings, changedSettings, faultNamed } from './settings.ts';
 import { settlementFile } from './settlement-file.ts';
 import type { SandboxStore } from './store.ts';
 import {
@@ -24,6 +25,7 @@ export interface ControlParts {
   courier: Courier;
   settings(): Settings;
   change(settings: Settings): Promise<void>;
+  lieInWait(gateway: GatewayName, ambush: Ambush): void;
 }
 
 interface Call {
@@ -44,6 +46,7 @@ const routes: Routes<Call> = [
   ['PATCH', '/_control/settings', changeSettings],
   ['GET', '/_control/settlement.csv', settlement],
   ['GET', '/_control/objects/:gateway/:kind', listObjects],
+  ['POST', '/_control/faults', lieInWait],
   ['POST', '/_control/payouts', payOut],
   ['POST', '/_control/disputes', openDispute],
   ['POST', '/_control/disputes/:id/won', (call) => closeDispute(call, 'won')],
@@ -93,6 +96,18 @@ async function changeSettings({ parts, body }: Call): Promise<Settings> {
   const changed = changedSettings(parts.settings(), body);
   await parts.change(changed);
   return changed;
+}
+
+/** `{gateway, fault, path, method?, times?}`: trouble at one step, for a test of that step. */
+function lieInWait({ parts, body }: Call): unknown {
+  const { method = null, path, times = 1 } = body;
+  const fault = faultNamed(body['fault']);
+  if (typeof path !== 'string') throw new WrongSettings('/path: part of a path');
+  if (method !== null && typeof method !== 'string') throw new WrongSettings('/method: a method');
+  if (typeof times !== 'number' || !Number.isInteger(times) || times < 1)
+    throw new WrongSettings('/times: a whole number from 1');
+  parts.lieInWait(gatewayNamed(String(body['gateway'])), { fault, method, path, times });
+  return { ok: true };
 }
 
 function settlement({ parts, request }: Call): string {

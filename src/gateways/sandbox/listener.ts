@@ -18,6 +18,15 @@ export interface ListenerParts {
   nudge(): void;
 }
 
+/** The next so many requests that fit meet this fault, whatever the settings say. */
+export interface Ambush {
+  fault: Fault;
+  method: string | null;
+  /** Part of the path. */
+  path: string;
+  times: number;
+}
+
 const BODY_BYTES_MAX = 1_048_576;
 const KEEP_ALIVE_MS = 300_000;
 const SEEN_MAX = 100_000;
@@ -29,6 +38,7 @@ export class Listener {
   private port = 0;
   private readonly underWay = new Set<string>();
   private readonly seen = new Map<string, number>();
+  private ambushes: Ambush[] = [];
 
   constructor(private readonly parts: ListenerParts) {}
 
@@ -60,6 +70,10 @@ export class Listener {
     else if (!this.server) await this.listen(this.port);
   }
 
+  lieInWait(ambush: Ambush): void {
+    this.ambushes.push({ ...ambush });
+  }
+
   private async serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = await requestOf(incoming);
     const { wire, settings } = this.parts;
@@ -84,11 +98,10 @@ export class Listener {
   ): Promise<void> {
     const { wire, seed, settings, nudge } = this.parts;
     const label = this.labelOf(request, key);
-    const { latency_median_ms, latency_p99_ms, fault_scope, faults } = settings();
+    const { latency_median_ms, latency_p99_ms } = settings();
     const latencyMs = drawnLatencyMs(latency_median_ms, latency_p99_ms, seed(), label);
     if (latencyMs > 0) await Bun.sleep(latencyMs);
-    const meets = fault_scope === 'all' || request.method !== 'GET';
-    const fault = meets ? faultOf(faults, drawn(seed(), 'fault', label)) : null;
+    const fault = this.ambushed(request) ?? this.drawnFault(request, label);
     if (fault === 'reset_before') return void incoming.socket.destroy();
     if (fault === 'timeout_before') return this.hang(incoming);
     if (fault === 'server_error') return send(response, wire.broken());
@@ -98,6 +111,22 @@ export class Listener {
     if (fault === 'reset_after') return void incoming.socket.destroy();
     if (fault === 'timeout_after') return this.hang(incoming);
     send(response, answer);
+  }
+
+  private ambushed({ method, path }: WireRequest): Fault | null {
+    const found = this.ambushes.find(
+      (each) => (each.method ?? method) === method && path.includes(each.path),
+    );
+    if (!found) return null;
+    found.times -= 1;
+    if (found.times === 0) this.ambushes = this.ambushes.filter((each) => each !== found);
+    return found.fault;
+  }
+
+  private drawnFault({ method }: WireRequest, label: string): Fault | null {
+    const { fault_scope, faults } = this.parts.settings();
+    const meets = fault_scope === 'all' || method !== 'GET';
+    return meets ? faultOf(faults, drawn(this.parts.seed(), 'fault', label)) : null;
   }
 
   /** The same request draws anew each time it comes. */

@@ -123,6 +123,7 @@ function partsOf(store: SandboxStore, log: Log, now: () => number) {
     ...shared,
     courier,
     settings: () => settings,
+    lieInWait: (gateway, ambush) => listeners[gateway].lieInWait(ambush),
     async change(changed: Settings) {
       settings = changed;
       store.keepSettings(JSON.stringify(changed));

@@ -106,6 +106,13 @@ export type Fault = keyof GatewaySettings['faults'];
 
 export class WrongSettings extends Error {}
 
+export function faultNamed(name: unknown): Fault {
+  const faults = Object.keys(Faults.properties) as Fault[];
+  const found = faults.find((each) => each === name);
+  if (!found) throw new WrongSettings(`/fault: one of ${faults.join(', ')}`);
+  return found;
+}
+
 export function standardSettings(): Settings {
   return Value.Decode(Settings, Value.Default(Settings, {}));
 }
