@@ -152,9 +152,16 @@ export class Razorpay implements Gateway {
       signal,
     );
     const made = answer.body['razorpay_payment_id'];
-    if (answer.status === 200 && typeof made === 'string')
-      return await this.goOn(await this.read(made, signal), request, signal);
-    return await this.refusedPayment(answer, order, signal);
+    try {
+      if (answer.status === 200 && typeof made === 'string')
+        return await this.goOn(await this.read(made, signal), request, signal);
+      return await this.refusedPayment(answer, order, signal);
+    } catch (error) {
+      // The buyer's money may be held by now: whatever stopped us here, something was done.
+      if (error instanceof GatewayBusy || error instanceof GatewayUnreachable)
+        throw new Error(`after the payment was asked for: ${error.message}`, { cause: error });
+      throw error;
+    }
   }
 
   /** A payment that failed is there to be read, with its reason; else none was made. */
