@@ -3,7 +3,7 @@
 // Invariant: a delivery is a row until it has ended, so a restart loses none; a signature is made
 // anew for each try, as its time is part of it.
 import type { Log } from '../../io/log.ts';
-import type { GatewayName } from '../../../schemas/payments.ts';
+import { type GatewayName, gatewayNames } from '../../../schemas/payments.ts';
 import { drawn } from './chance.ts';
 import type { Told } from './objects.ts';
 import type { Settings, WebhookSettings } from './settings.ts';
@@ -19,7 +19,6 @@ export interface CourierParts {
 
 const IDLE_MS = 1_000;
 const RETRY_MAX_MS = 300_000;
-const LOOK_AHEAD = 256;
 
 export class Courier {
   private readonly underWay = new Map<number, { gateway: GatewayName; done: Promise<void> }>();
@@ -70,23 +69,24 @@ export class Courier {
 
   private look(): void {
     if (this.abort.signal.aborted) return;
-    const { store, now } = this.parts;
-    let nextMs = now() + IDLE_MS;
-    for (const delivery of store.deliveriesDue(LOOK_AHEAD)) {
-      if (this.underWay.has(delivery.id)) continue;
-      if (delivery.due_ms > now()) {
-        nextMs = Math.min(nextMs, delivery.due_ms);
-        break;
-      }
-      if (this.hasRoom(delivery)) this.launch(delivery);
-    }
+    const nextMs = Math.min(...gatewayNames.map((gateway) => this.lookAt(gateway)));
     if (this.timer) clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.look(), Math.max(1, nextMs - now()));
+    this.timer = setTimeout(() => this.look(), Math.max(1, nextMs - this.parts.now()));
   }
 
-  private hasRoom({ gateway }: Delivery): boolean {
+  /** Starts what is due and has room; gives when to look again. Each gateway has room of its own. */
+  private lookAt(gateway: GatewayName): number {
+    const { store, settings, now } = this.parts;
+    const { concurrency } = settings()[gateway].webhook;
     const busy = [...this.underWay.values()].filter((each) => each.gateway === gateway).length;
-    return busy < this.parts.settings()[gateway].webhook.concurrency;
+    // Those under way still wait in the table.
+    const waiting = store.deliveriesWaiting(gateway, Math.max(busy, concurrency) + 1);
+    const fresh = waiting.filter(({ id }) => !this.underWay.has(id));
+    for (const delivery of fresh.slice(0, Math.max(0, concurrency - busy))) {
+      if (delivery.due_ms > now()) return delivery.due_ms;
+      this.launch(delivery);
+    }
+    return now() + IDLE_MS;
   }
 
   private launch(delivery: Delivery): void {

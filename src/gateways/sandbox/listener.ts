@@ -39,6 +39,7 @@ export class Listener {
   private readonly underWay = new Set<string>();
   private readonly seen = new Map<string, number>();
   private ambushes: Ambush[] = [];
+  private following = Promise.resolve();
 
   constructor(private readonly parts: ListenerParts) {}
 
@@ -64,10 +65,14 @@ export class Listener {
     await ended(server);
   }
 
-  /** Follows a change of the settings. */
+  /** Follows changes of the settings, one after the other. */
   async follow(): Promise<void> {
-    if (this.parts.settings().down === 'refused') await this.close();
-    else if (!this.server) await this.listen(this.port);
+    const follow = async (): Promise<void> => {
+      if (this.parts.settings().down === 'refused') await this.close();
+      else if (!this.server) await this.listen(this.port);
+    };
+    this.following = this.following.then(follow, follow);
+    await this.following;
   }
 
   lieInWait(ambush: Ambush): void {

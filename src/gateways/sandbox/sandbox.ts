@@ -87,10 +87,7 @@ export async function startSandbox({
 }
 
 function partsOf(store: SandboxStore, log: Log, now: () => number) {
-  const kept = store.settings();
-  let settings = kept
-    ? changedSettings(standardSettings(), JSON.parse(kept) as unknown)
-    : standardSettings();
+  let settings = settingsOf(store, log);
   const courier = new Courier({ store, settings: () => settings, now, log });
   const bank = new Bank({
     store,
@@ -136,6 +133,17 @@ function partsOf(store: SandboxStore, log: Log, now: () => number) {
     control,
     tick: () => doWhatIsDue(store, bank, refunds, courier, now),
   };
+}
+
+/** As they were left; those of another release, which had others, are left behind. */
+function settingsOf(store: SandboxStore, log: Log): Settings {
+  const kept = store.settings();
+  try {
+    return changedSettings(standardSettings(), kept === null ? {} : JSON.parse(kept));
+  } catch (error) {
+    log.warn({ error: String(error) }, 'the settings kept are not of this release');
+    return standardSettings();
+  }
 }
 
 /** What was put off: charges to decide, refunds to end. */

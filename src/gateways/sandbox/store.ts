@@ -23,12 +23,17 @@ const tables = `
     id integer primary key autoincrement, gateway text not null, event text not null,
     due_ms integer not null, attempts integer not null default 0,
     state text not null default 'waiting', detail text);
-  create index if not exists deliveries_due on deliveries (due_ms) where state = 'waiting';
+  create index if not exists deliveries_due on deliveries (gateway, due_ms)
+    where state = 'waiting';
   create table if not exists tasks (
     id integer primary key autoincrement, due_ms integer not null, what text not null,
     subject text not null);
+  create index if not exists tasks_due on tasks (due_ms);
   create table if not exists settings (one integer primary key check (one = 1), body text not null);
 `;
+
+/** So that what is due at once does not keep requests waiting. */
+const TASKS_AT_ONCE = 100;
 
 export interface Answer {
   request: string;
@@ -163,11 +168,12 @@ export class SandboxStore {
     ]);
   }
 
-  deliveriesDue(limit: number): Delivery[] {
+  /** Those that wait, the first ones due first. */
+  deliveriesWaiting(gateway: GatewayName, limit: number): Delivery[] {
     return this.rows<Delivery>(
-      `select id, gateway, event, due_ms, attempts from deliveries where state = 'waiting'
-       order by due_ms limit ?`,
-      [limit],
+      `select id, gateway, event, due_ms, attempts from deliveries
+       where state = 'waiting' and gateway = ? order by due_ms limit ?`,
+      [gateway, limit],
     );
   }
 
@@ -199,8 +205,9 @@ export class SandboxStore {
   }
 
   tasksDue(nowMs: number): Task[] {
-    const text = 'select id, what, subject from tasks where due_ms <= ? order by due_ms, id';
-    return this.rows<Task>(text, [nowMs]);
+    const text =
+      'select id, what, subject from tasks where due_ms <= ? order by due_ms, id limit ?';
+    return this.rows<Task>(text, [nowMs, TASKS_AT_ONCE]);
   }
 
   taskDone(id: number): void {
