@@ -1,10 +1,12 @@
 -- Payments: what the rules read and write, and what people ask for.
 
--- Takes: tenants and ids side by side. Gives: the payments in that order, null where there is none.
+-- Takes: tenants and ids side by side. Gives: a list of the payments in that order, null where there
+-- is none. (Not jsonb[]: without a look at the types, the client has an array as its text.)
 -- Read in the statement of ledger_load, which set the tenants.
-create or replace function payments_load(p_tenants int[], p_keys text[]) returns jsonb[]
+drop function if exists payments_load(int[], text[]);
+create function payments_load(p_tenants int[], p_keys text[]) returns jsonb
 language sql stable as $$
-  select array_agg(p.body order by k.i)
+  select jsonb_agg(p.body order by k.i)
   from unnest(p_tenants, p_keys) with ordinality k (tenant, key, i)
   left join payments p on p.id = substr(k.key, 5)::uuid and p.tenant_id = k.tenant
 $$;
