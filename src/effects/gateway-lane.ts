@@ -28,7 +28,8 @@ export function gatewayLane(name: GatewayName): LaneOptions {
     name: `gateway:${name}`,
     concurrency: 64,
     timeoutMs: 30_000,
-    backoff: { baseMs: 500, maxMs: 60_000 },
+    // A buyer waits for it.
+    backoff: { baseMs: 500, maxMs: 20_000 },
     // What may have been done is looked up for as long as it takes.
     attemptsMax: Number.MAX_SAFE_INTEGER,
     breaker: { failures: 5, openMs: BREAKER_OPEN_MS },
@@ -43,6 +44,9 @@ export type OpenGateway = (tenant: number) => Promise<Gateway | null>;
 const NEVER_SENT = 'never sent';
 /** How long a charge waits for a gateway that is away, where no other would be tried. */
 const PATIENCE_MS = 60_000;
+/** Between two tries of what was not sent: waiting has not made it worse. */
+const AWAY_MS = 2_000;
+const soon: Outcome = { again: 'breaker open', afterMs: AWAY_MS };
 const NO_ACCOUNT = 'no account with the gateway';
 
 export function gatewayHandler(
@@ -53,7 +57,8 @@ export function gatewayHandler(
 ): LaneHandler {
   const notSent = (effect: ClaimedEffect, why: string): Outcome => {
     const isOver = now() - effect.askedAt.getTime() > PATIENCE_MS;
-    if (effect.data['is_last'] === true && !isOver) return { again: `${NEVER_SENT}: ${why}` };
+    if (effect.data['is_last'] === true && !isOver)
+      return { again: `${NEVER_SENT}: ${why}`, afterMs: AWAY_MS };
     return failed(name, effect, 'no_gateway_available');
   };
 
@@ -78,7 +83,7 @@ export function gatewayHandler(
         return refusedOutcome(name, effect, error, isFresh);
       }
     },
-    refused: (effect) => (mayBeElsewhere(effect) ? notSent(effect, 'breaker open') : null),
+    refused: (effect) => (mayBeElsewhere(effect) ? notSent(effect, 'breaker open') : soon),
   };
 }
 
