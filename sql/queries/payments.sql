@@ -1,7 +1,7 @@
 -- Payments: what the rules read and write, and what people ask for.
 
--- Takes: tenants and ids side by side. Gives: a list of the payments in that order, null where there
--- is none. (Not jsonb[]: without a look at the types, the client has an array as its text.)
+-- Takes: tenants and ids side by side. Gives: a list of the payments in that order, null where
+-- there is none. (Not jsonb[]: without a look at the types, the client has an array as its text.)
 -- Read in the statement of ledger_load, which set the tenants.
 drop function if exists payments_load(int[], text[]);
 create function payments_load(p_tenants int[], p_keys text[]) returns jsonb

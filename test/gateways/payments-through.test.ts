@@ -1,5 +1,5 @@
-// Payments all the way: events, rules, calls, the sandbox, news, books; with a gateway that is away,
-// methods that take their time, and answers that do not come.
+// Payments all the way: events, rules, calls, the sandbox, news, books; with a gateway that is
+// away, methods that take their time, and answers that do not come.
 import { afterAll, expect, test } from 'bun:test';
 import type { EventDefinition } from '../../schemas/events.ts';
 import {
