@@ -2,6 +2,8 @@
 // of its secrets, keys can be replaced while all runs.
 import { afterAll, describe, expect, test } from 'bun:test';
 import { GatewayAccounts } from '../../src/gateways/accounts.ts';
+import { getDocument } from '../../src/store/documents.ts';
+import { ensureDemoGateways } from '../../src/supervisor/demo-gateways.ts';
 import { readSecrets } from '../../src/store/gateway-accounts.ts';
 import { type Sealed, VaultError, openVault } from '../../src/store/secrets.ts';
 import { openDoor } from '../http/door.ts';
@@ -154,4 +156,15 @@ test('a deleted account has no secrets left and no endpoint', async () => {
   const [row] = await stack.owner`
     select count(*)::int as n from gateway_secrets where name = 'razorpay'`;
   expect(row!['n']).toBe(0);
+});
+
+test('the demo tenant gets accounts with the sandbox, and keeps those it has', async () => {
+  const { id } = await stack.createTenant('demo');
+  const first = await ensureDemoGateways(stack.owner, vault, 'demo');
+  expect(first.stripe).toMatch(/^\/v1\/webhooks\/stripe\/whi_[0-9a-f]{40}$/);
+  expect(await ensureDemoGateways(stack.owner, vault, 'demo')).toEqual(first);
+  const { version } = (await getDocument(stack.sql, id, 'gateways', 'stripe'))!;
+  expect(version).toBe(1);
+  const read = await readSecrets(stack.sql, vault, id, 'razorpay');
+  expect(read).toMatchObject({ credentials: { keyId: 'rzp_test_sandbox' } });
 });
