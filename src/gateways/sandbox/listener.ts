@@ -4,6 +4,7 @@
 // after it changes only what the caller gets to know.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Log } from '../../io/log.ts';
 import { drawn, drawnLatencyMs } from './chance.ts';
 import type { Fault, GatewaySettings } from './settings.ts';
 import type { SandboxStore } from './store.ts';
@@ -16,6 +17,7 @@ export interface ListenerParts {
   settings(): GatewaySettings;
   /** Something may have to be told. */
   nudge(): void;
+  log: Log;
 }
 
 /** The next so many requests that fit meet this fault, whatever the settings say. */
@@ -47,7 +49,10 @@ export class Listener {
   async listen(port: number): Promise<number> {
     if (this.server) return this.port;
     const server = createServer((request, response) => {
-      this.serve(request, response).catch(() => request.socket.destroy());
+      this.serve(request, response).catch((error: unknown) => {
+        this.parts.log.error({ error, path: request.url }, 'a request could not be answered');
+        request.socket.destroy();
+      });
     });
     // Longer than clients keep theirs: a connection is cut by a fault or not at all.
     server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -110,6 +110,7 @@ function partsOf(store: SandboxStore, log: Log, now: () => number) {
       seed: () => settings.seed,
       settings: () => settings[gateway],
       nudge: () => courier.nudge(),
+      log,
     });
   const searchLagMs = (): number => settings.stripe.search_lag_ms;
   const listeners = {
