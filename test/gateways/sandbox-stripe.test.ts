@@ -47,6 +47,8 @@ describe('payment intents', () => {
   test('manual capture: authorized, captured in part, once', async () => {
     const intent = await charged({ capture_method: 'manual' });
     expect(intent).toMatchObject({ status: 'requires_capture', amount_capturable: 4_999 });
+    const twice = stripe.paymentIntents.confirm(intent.id, { payment_method: 'pm_card_visa' });
+    expect(await refusal(twice)).toMatchObject({ code: 'payment_intent_unexpected_state' });
     const over = await refusal(
       stripe.paymentIntents.capture(intent.id, { amount_to_capture: 5_000 }),
     );

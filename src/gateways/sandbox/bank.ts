@@ -62,13 +62,6 @@ const intentPrefix: Record<GatewayName, [string, number]> = {
   stripe: ['pi_', 24],
   razorpay: ['order_', 14],
 };
-/** Razorpay's orders may be tried again after a failure, and while one try is undecided. */
-const maybeTried: readonly Intent['status'][] = [
-  'requires_payment_method',
-  'requires_confirmation',
-  'requires_action',
-];
-
 export class Bank {
   /** Set by disputes.ts, which opens those that a token asks for. */
   afterCapture: (charge: Charge, behaviour: Behaviour) => void = () => {};
@@ -96,13 +89,14 @@ export class Bank {
     return intent;
   }
 
-  /** Charges a token; what comes of it is in the charge's status. */
+  /**
+   * Charges a token; what comes of it is in the charge's status. An intent may be tried again until
+   * it is captured, even while one try is undecided; a wire that is stricter refuses before.
+   */
   tryToken(intent: Intent, { token, metadata, offSession, email, contact }: Try): Charge {
     const { store, now } = this.parts;
     const behaviour = behaviourOf(token);
     if (!behaviour) throw new Refusal('unknown_token');
-    if (intent.gateway === 'stripe' && !maybeTried.includes(intent.status))
-      throw new Refusal('wrong_status');
     if (intent.status === 'succeeded') throw new Refusal('already_captured');
     if (intent.status === 'canceled') throw new Refusal('wrong_status');
     const charge: Charge = {

@@ -28,6 +28,12 @@ const creating = [
   'statement_descriptor',
   'statement_descriptor_suffix',
 ];
+/** Not while a charge of it is undecided or held. */
+const confirmable: readonly Intent['status'][] = [
+  'requires_payment_method',
+  'requires_confirmation',
+  'requires_action',
+];
 const captureMethods = ['automatic', 'automatic_async', 'manual'];
 
 export const intentRoutes: Routes<StripeCall> = [
@@ -91,9 +97,10 @@ function confirm(call: StripeCall): Shape {
 function tryIt(call: StripeCall, intent: Intent, token: string): Shape {
   const alone = ['off_session', 'error_on_requires_action'];
   const offSession = alone.some((name) => call.text(name) === 'true');
-  const charge = acted(call, intent, 'confirmed', () =>
-    call.parts.bank.tryToken(intent, { token, metadata: {}, offSession }),
-  );
+  const charge = acted(call, intent, 'confirmed', () => {
+    if (!confirmable.includes(intent.status)) throw new Refusal('wrong_status');
+    return call.parts.bank.tryToken(intent, { token, metadata: {}, offSession });
+  });
   const shape = intentShape(call.one('intent', intent.id), call.store);
   if (charge.status === 'failed') throw cardRefusal(charge, shape);
   return shape;
