@@ -11,3 +11,7 @@ create table gateway_secrets (
 );
 call protect('gateway_secrets');
 grant select, insert, update, delete on gateway_secrets to tallyrace_app;
+
+-- Charges that were held and not captured, though they were to be: looked for every few seconds.
+create index payments_uncaptured on payments (tenant_id)
+  where status = 'authorized' and body->>'capture' = 'automatic';

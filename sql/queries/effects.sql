@@ -61,13 +61,18 @@ create or replace function system_charges_reopen(p_after_ms int, p_limit int) re
 language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare v_count int;
 begin
-  with hanging as (
+  with undecided as (
+    select p.id, p.tenant_id, p.body->>'attempt' as attempt, p.updated_at from payments p
+    where p.status = 'processing'
+    union all
+    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at from payments p
+    where p.status = 'authorized' and p.body->>'capture' = 'automatic'
+  ), hanging as (
     select e.key, e.tenant_id
-    from payments p
-    join effects e on e.tenant_id = p.tenant_id
-      and e.key = 'pay_' || p.id::text || ':charge:' || (p.body->>'attempt')
-    where (p.status = 'processing' or p.status = 'authorized' and p.body->>'capture' = 'automatic')
-      and p.updated_at < now() - make_interval(secs => p_after_ms / 1000.0)
+    from undecided u
+    join effects e on e.tenant_id = u.tenant_id
+      and e.key = 'pay_' || u.id::text || ':charge:' || u.attempt
+    where u.updated_at < now() - make_interval(secs => p_after_ms / 1000.0)
       and e.status = 'done'
       and e.settled_at < now() - make_interval(
         secs => least(p_after_ms / 1000.0 * power(2, least(e.attempts, 20) - 1), 3600))

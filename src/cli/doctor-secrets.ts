@@ -6,6 +6,7 @@ import type { Check } from './doctor-machine.ts';
 /** Files that hold a password or a key, as the supervisor makes them; and the data itself. */
 const secrets = [
   'demo-key',
+  'secrets-key',
   'postgres/password',
   'redis/password',
   'redis/redis.conf',

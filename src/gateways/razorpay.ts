@@ -77,7 +77,7 @@ export class Razorpay implements Gateway {
     signal: AbortSignal,
   ): Promise<GatewayAnswer> {
     const { reference, amount, currency } = payment;
-    const path = `/v1/payments/${reference}/capture`;
+    const path = `/v1/payments/${encodeURIComponent(reference)}/capture`;
     const answer = await this.post(path, { amount, currency }, signal);
     if (answer.status === 200) return newsOf(answer.body as unknown as Payment);
     // Captured before, or given back meanwhile: what it is now is the answer.
@@ -101,7 +101,7 @@ export class Razorpay implements Gateway {
     const { reference, amount, again } = payment;
     const told = (refund: Refund) => refundNews(refund, refundId, reference);
     if (again) {
-      const path = `/v1/payments/${reference}/refunds?count=100`;
+      const path = `/v1/payments/${encodeURIComponent(reference)}/refunds?count=100`;
       const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
       const known = (body['items'] as Refund[]).find(
         ({ notes }) => (notes as Record<string, string> | undefined)?.['refund_id'] === refundId,
@@ -109,7 +109,7 @@ export class Razorpay implements Gateway {
       if (known) return told(known);
     }
     const notes = { ...noteOf(payment), refund_id: refundId };
-    const path = `/v1/payments/${reference}/refund`;
+    const path = `/v1/payments/${encodeURIComponent(reference)}/refund`;
     const headers = { 'X-Refund-Idempotency': refundId };
     const fields = { amount, speed: 'normal', receipt: compact(refundId), notes };
     const { body } = accepted(await this.post(path, fields, signal, headers));
@@ -202,7 +202,7 @@ export class Razorpay implements Gateway {
   }
 
   private async paymentOf(order: string, signal: AbortSignal): Promise<Payment | null> {
-    const path = `/v1/orders/${order}/payments`;
+    const path = `/v1/orders/${encodeURIComponent(order)}/payments`;
     const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
     const rank = ({ status }: Payment): number => furthest.indexOf(status);
     const [first] = (body['items'] as Payment[]).toSorted((a, b) => rank(a) - rank(b));
@@ -210,7 +210,10 @@ export class Razorpay implements Gateway {
   }
 
   private async read(id: string, signal: AbortSignal): Promise<Payment> {
-    const answer = await this.send({ method: 'GET', path: `/v1/payments/${id}` }, signal);
+    const answer = await this.send(
+      { method: 'GET', path: `/v1/payments/${encodeURIComponent(id)}` },
+      signal,
+    );
     return lookedUp(answer).body as unknown as Payment;
   }
 
@@ -254,8 +257,8 @@ function notesOf(request: ChargeRequest): object {
 
 /** `cust_…:token_…` where the token belongs to a customer of Razorpay's. */
 function tokenOf(token: string): [token: string, customer: string | null] {
-  const [customer, of] = token.split(':');
-  return of === undefined ? [token, null] : [of, customer!];
+  const [, customer, of] = /^(cust_[^:]+):(.+)$/.exec(token) ?? [];
+  return customer !== undefined && of !== undefined ? [of, customer] : [token, null];
 }
 
 function accepted(answer: WireAnswer): WireAnswer {

@@ -146,7 +146,11 @@ export class Stripe implements Gateway {
   private async confirm(id: string, signal: AbortSignal): Promise<GatewayAnswer> {
     // Nobody is at hand who could answer a bank's question.
     const fields = { error_on_requires_action: true, ...EXPAND };
-    const answer = await this.post(`/v1/payment_intents/${id}/confirm`, fields, signal);
+    const answer = await this.post(
+      `/v1/payment_intents/${encodeURIComponent(id)}/confirm`,
+      fields,
+      signal,
+    );
     if (answer.status === 402) {
       const { decline_code: word, code } = errorOf(answer);
       const declineReason = declineReasonOf('stripe', word ?? code);
@@ -162,7 +166,7 @@ export class Stripe implements Gateway {
     fields: object,
     signal: AbortSignal,
   ): Promise<GatewayAnswer> {
-    const path = `/v1/payment_intents/${reference}/${action}`;
+    const path = `/v1/payment_intents/${encodeURIComponent(reference)}/${action}`;
     const answer = await this.post(path, { ...fields, ...EXPAND }, signal);
     if (answer.status === 200) return told(answer.body);
     return await this.otherwise(answer, reference, signal);
@@ -177,7 +181,7 @@ export class Stripe implements Gateway {
   }
 
   private async read(id: string, signal: AbortSignal): Promise<Intent> {
-    const path = `/v1/payment_intents/${id}?${EXPAND_QUERY}`;
+    const path = `/v1/payment_intents/${encodeURIComponent(id)}?${EXPAND_QUERY}`;
     return lookedUp(await this.send({ method: 'GET', path }, signal)).body as unknown as Intent;
   }
 

@@ -33,6 +33,9 @@ const BUSY_MS_MAX = 60_000;
 
 export function wire({ baseUrl, headers, timeoutMs }: WireOptions): Send {
   return async ({ method, path, body, headers: more }, signal) => {
+    // A process that was frozen learns first that its time is over: somebody else may be at it.
+    await Bun.sleep(0);
+    signal.throwIfAborted();
     const response = await fetch(`${baseUrl}${path}`, {
       method,
       headers: { ...headers, ...more },

@@ -11,6 +11,7 @@ const server = Bun.serve({
   hostname: '127.0.0.1',
   reusePort: false,
   fetch({ url }) {
+    served++;
     const path = new URL(url).pathname;
     if (path === '/busy') return new Response('', { status: 429, headers: { 'Retry-After': '3' } });
     if (path === '/hang') return new Promise<Response>(() => {});
@@ -31,6 +32,7 @@ afterAll(async () => {
 });
 
 const never = new AbortController().signal;
+let served = 0;
 
 function send(path: string, baseUrl = `http://127.0.0.1:${server.port}`) {
   const request: WireRequest = { method: 'POST', path, body: SECRET };
@@ -67,6 +69,20 @@ test('cut off, too late or broken is unknown', async () => {
   const cut = await errorOf(send('/', `http://127.0.0.1:${cutter.port}`));
   expect(cut).not.toBeInstanceOf(GatewayUnreachable);
   expect(cut.message).toMatch(/^no answer/);
+});
+
+test('nothing is sent by a process that was frozen until its time was over', async () => {
+  const ending = new AbortController();
+  setTimeout(() => ending.abort(), 20);
+  const until = performance.now() + 60;
+  while (performance.now() < until);
+  const before = served;
+  const baseUrl = `http://127.0.0.1:${server.port}`;
+  const sending = wire({ baseUrl, headers: {}, timeoutMs: 200 });
+  const error = await errorOf(sending({ method: 'POST', path: '/' }, ending.signal));
+  expect(error.name).toBe('AbortError');
+  await Bun.sleep(20);
+  expect(served).toBe(before);
 });
 
 test('turned away says for how long', async () => {
