@@ -15,6 +15,8 @@ const isOurs = (path: string): boolean => /^(src|consumers|schemas)\//.test(path
 /** Where a statement is more than a constant, how often, and of what it is made. */
 const assembled: Readonly<Record<string, readonly [number, string]>> = {
   'src/store/writer.ts': [1, 'names of side tables, which rules declare'],
+  'src/store/load.ts': [1, 'names of the tables of records, which rules declare'],
+  'src/gateways/sandbox/store.ts': [0, 'names and conditions of ours, in its own SQLite'],
   'src/store/migrate.ts': [7, 'files of ours, by the owner of the database'],
   'src/backup/ledger-copy.ts': [1, 'names of tables, as the catalogue of the database has them'],
   'src/backup/ledger-load.ts': [5, 'names of tables, as the backup has them, by the owner'],
@@ -52,9 +54,11 @@ const shells: Rule = ({ path, text }) => [
   ...(path === 'src/supervisor/unprivileged.ts' ? [] : found(text, /['"](ba)?sh['"], \[?['"]-c/g)),
 ];
 
-/** Inside the ingress and the worker nothing makes a request. */
+/** Inside the ingress and the worker nothing makes a request; the effects process calls gateways,
+ * at addresses that are settings, and the sandbox answers with webhooks. */
+const calling = /^src\/(cli|supervisor|gateways\/sandbox)\/|^src\/gateways\/wire\.ts$/;
 const requests: Rule = ({ path, text }) =>
-  /^src\/(cli|supervisor)\//.test(path) || path === 'src/http/loop-wait.ts'
+  calling.test(path) || path === 'src/http/loop-wait.ts'
     ? []
     : found(text, /(?<![\w.])fetch\(|Bun\.connect\(|\bnet\.connect\(|new WebSocket\(|Bun\.dns/g);
 

@@ -10,7 +10,7 @@ import type { WireReply, WireRequest } from './wire.ts';
 /** Every name that Redis may hold; what a caller chose comes last in it. */
 const names = [
   /^tallyrace:[a-z:]+$/,
-  /^\{p0[0-7]\}:(events|coupons)(:offset|:settled)?$/,
+  /^\{p0[0-7]\}:(events|coupons|payments)(:offset|:settled)?$/,
   /^\{p0[0-7]\}:coupons:(life|changes|changed|expiries)$/,
   /^\{p0[0-7]\}:coupon:\d+:[^:]+(:customers|:order:[\x21-\x7e]+)?$/,
   /^\{p0[0-7]\}:redemption:rdm_[0-9a-f-]{36}$/,
@@ -18,6 +18,13 @@ const names = [
   /^idempotency:\d+:\w+:[\x21-\x7e]{1,128}$/,
   /^limit:[\w-]+:\d+:\d+:\S+$/,
 ];
+
+/** Operations that each put one document, always the same. */
+const fixedDocuments: Readonly<Record<string, string>> = {
+  putStripe: 'gateways stripe',
+  putRazorpay: 'gateways razorpay',
+  putGatewayRouting: 'gateway_routing default',
+};
 
 export class Ledgerbook {
   private readonly events = new Set<string>();
@@ -40,6 +47,8 @@ export class Ledgerbook {
         if (each === 'accepted') this.events.add(id);
     if (operation === 'putCoupon') this.documents.add(`coupons ${String(body()['code'])}`);
     if (operation === 'putPartner') this.documents.add(`partners ${String(body()['id'])}`);
+    const fixed = fixedDocuments[operation];
+    if (fixed) this.documents.add(fixed);
     if (operation === 'createRedemption') this.redemptions.add(String(body()['id']));
   }
 
