@@ -26,6 +26,8 @@ const total = { amount: 5_000, currency: 'USD' };
 async function populate(client: Client, mark: string): Promise<string> {
   const terms = { name: mark, share_bp: 5_000, commission_bp: 1_000, currency: 'USD' };
   await client.put(`/v1/partners/${mark}`, { ...terms, status: 'active' });
+  const secrets = { secret_key: `sk_test_${mark}`, webhook_secret: `whsec_${mark}` };
+  await client.put('/v1/gateways/stripe', secrets);
   await client.put(`/v1/coupons/${mark}`, { kind: 'percent', percent_bp: 500 });
   await eventually('the coupon is known', async () => {
     const reply = await client.post('/v1/coupons/validate', { code: mark, order: { total } });
@@ -58,6 +60,7 @@ beforeAll(async () => {
   parameters['redemptions.id'] = await populate(me, MARK);
   for (const resource of ['events', 'partners']) parameters[`${resource}.id`] = MARK;
   parameters['coupons.code'] = MARK;
+  parameters['gateways.name'] = 'stripe';
   parameters['limits.policy'] = 'redemptions';
   await populate(stranger, 'plain');
 }, 30_000);
