@@ -8,7 +8,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { connectPostgres, type Sql } from '../io/postgres.ts';
 import { producerClient, redisReady } from '../io/redis.ts';
 import { ArchiveError, ArchiveReader, ArchiveWriter } from './archive.ts';
-import { type LedgerCopy, copyLedger } from './ledger-copy.ts';
+import { type LedgerCopy, copyLedger, rowsIn } from './ledger-copy.ts';
 import { loadLedger, requireEmptyLedger } from './ledger-load.ts';
 import { redisSnapshot } from './redis-copy.ts';
 import { loadRedis, requireEmptyRedis } from './redis-load.ts';
@@ -53,8 +53,7 @@ export async function backup(
     ledger,
   };
   archive.finish(MANIFEST, manifest);
-  const rows = ledger.tables.reduce((sum, table) => sum + table.rows, 0);
-  return { rows, bytes: archive.bytesOnDisk };
+  return { rows: rowsIn(ledger), bytes: archive.bytesOnDisk };
 }
 
 export interface OpenBackup {
@@ -95,7 +94,7 @@ export async function restore(
       await requireEmptyLedger(sql);
       await loadLedger(sql, databaseUrl, archive, ledger, onRows);
       const keys = await loadRedis(redis, archive, REDIS_FILE);
-      return { rows: ledger.tables.reduce((sum, { rows }) => sum + rows, 0), keys };
+      return { rows: rowsIn(ledger), keys };
     }),
   );
 }

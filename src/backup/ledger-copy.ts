@@ -24,6 +24,9 @@ export interface LedgerCopy {
   settled: Record<string, number>;
 }
 
+export const rowsIn = ({ tables }: LedgerCopy): number =>
+  tables.reduce((sum, { rows }) => sum + rows, 0);
+
 /** Rows of these are about processes that run now, or are made by `migrate`. */
 const LEFT_OUT = ['workers', 'schema_migrations'];
 const ROWS_AT_ONCE = 2_000;

@@ -10,6 +10,7 @@ import {
   restore,
   restoreRedis,
 } from '../backup/backup.ts';
+import { rowsIn } from '../backup/ledger-copy.ts';
 import { type Config, readConfig } from '../config.ts';
 import { makeHome, serverPorts, withServers } from '../supervisor/home.ts';
 import type { Server } from '../supervisor/launch.ts';
@@ -39,7 +40,7 @@ export function addBackup(program: Command): void {
     .action(async ({ from, redisOnly }: { from: string; redisOnly?: boolean }) => {
       const opened = await openBackup(resolve(from));
       if (redisOnly) return await putRedis(readConfig(process.env), opened);
-      const rows = opened.manifest.ledger.tables.reduce((sum, table) => sum + table.rows, 0);
+      const rows = rowsIn(opened.manifest.ledger);
       const bar = progress('rows', rows);
       const restored = await withEmptyStores(readConfig(process.env), (stores) =>
         restore(stores, opened, (count) => bar.add(count)),
