@@ -3,10 +3,9 @@
 // so every event that was accepted when the backup began is in the one copy or in the other; one
 // that is in both is known by its id. The other way round, what was settled and trimmed between the
 // two copies would be in neither.
-import type { Redis } from 'ioredis';
 import packageJson from '../../package.json' with { type: 'json' };
 import { connectPostgres, type Sql } from '../io/postgres.ts';
-import { producerClient, redisReady } from '../io/redis.ts';
+import { withRedis } from '../io/redis.ts';
 import { ArchiveError, ArchiveReader, ArchiveWriter } from './archive.ts';
 import { type LedgerCopy, copyLedger, rowsIn } from './ledger-copy.ts';
 import { loadLedger, requireEmptyLedger } from './ledger-load.ts';
@@ -77,7 +76,7 @@ export interface Restored {
 
 /** Redis alone, beside a ledger that was put back by other means and is not older. */
 export async function restoreRedis(url: string, { archive }: OpenBackup): Promise<number> {
-  return await withRedis(url, async (redis) => {
+  return await withRedis(url, 'restore', async (redis) => {
     await requireEmptyRedis(redis);
     return await loadRedis(redis, archive, REDIS_FILE);
   });
@@ -88,7 +87,7 @@ export async function restore(
   { archive, manifest: { ledger } }: OpenBackup,
   onRows: (count: number) => void = () => {},
 ): Promise<Restored> {
-  return await withRedis(redisUrl, (redis) =>
+  return await withRedis(redisUrl, 'restore', (redis) =>
     withOwner(databaseUrl, async (sql) => {
       await requireEmptyRedis(redis);
       await requireEmptyLedger(sql);
@@ -97,16 +96,6 @@ export async function restore(
       return { rows: rowsIn(ledger), keys };
     }),
   );
-}
-
-async function withRedis<T>(url: string, action: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = producerClient(url, 'restore');
-  try {
-    await redisReady(redis);
-    return await action(redis);
-  } finally {
-    redis.disconnect();
-  }
 }
 
 async function withOwner<T>(url: string, action: (sql: Sql) => Promise<T>): Promise<T> {

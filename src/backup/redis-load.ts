@@ -11,13 +11,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
-import { producerClient, redisReady } from '../io/redis.ts';
+import { withRedis } from '../io/redis.ts';
 import { launch } from '../supervisor/launch.ts';
 import { findFreePort } from '../supervisor/ports.ts';
 import { findRedis } from '../supervisor/redis-binary.ts';
 import { ArchiveError, type ArchiveReader } from './archive.ts';
 
 const KEYS_AT_ONCE = 200;
+const READY_MS = 2_000;
 const kept = new RegExp(`^\\{p\\d+\\}:(${topics.join('|')})(:offset)?$|^idempotency:`);
 
 export async function requireEmptyRedis(redis: Redis): Promise<void> {
@@ -53,6 +54,8 @@ async function withServerOf<T>(dir: string, action: (source: Redis) => Promise<T
   ];
   const file = join(dir, 'redis.conf');
   writeFileSync(file, `${settings.join('\n')}\n`, { mode: 0o600 });
+  const using = <R>(use: (client: Redis) => Promise<R>): Promise<R> =>
+    withRedis(url, 'restore', use, READY_MS);
   const running = await launch(
     {
       name: 'redis of the backup',
@@ -60,25 +63,15 @@ async function withServerOf<T>(dir: string, action: (source: Redis) => Promise<T
       stopSignal: 'SIGKILL',
       stopWithinMs: 5_000,
       readyWithinMs: 600_000,
-      probe: () => using(url, (client) => client.ping()).then(() => {}),
+      probe: () => using((client) => client.ping()).then(() => {}),
       explain: () => null,
     },
     join(dir, 'redis.log'),
   );
   try {
-    return await using(url, action);
+    return await using(action);
   } finally {
     await running.stop();
-  }
-}
-
-async function using<T>(url: string, action: (client: Redis) => Promise<T>): Promise<T> {
-  const client = producerClient(url, 'restore');
-  try {
-    await redisReady(client, 2_000);
-    return await action(client);
-  } finally {
-    client.disconnect();
   }
 }
 

@@ -1,8 +1,9 @@
 // What doctor looks at on the machine itself: disk, port, clock.
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Redis } from 'ioredis';
 import type { Config } from '../config.ts';
-import { producerClient, redisReady } from '../io/redis.ts';
+import { withRedis } from '../io/redis.ts';
 import { portIsFree } from '../supervisor/ports.ts';
 import { localUrl } from '../supervisor/plans.ts';
 
@@ -45,18 +46,18 @@ export async function portCheck(config: Config): Promise<Check> {
 /** Events carry this machine's time; Redis may be on another one. */
 export async function clockCheck(redisUrl: string): Promise<Check> {
   const name = 'clock';
-  const client = producerClient(redisUrl, 'doctor');
   try {
-    await redisReady(client, 2_000);
-    const before = Date.now();
-    const [seconds, micros] = await client.time();
-    const skewMs = Math.abs(Number(seconds) * 1_000 + Number(micros) / 1_000 - before);
+    const skewMs = await withRedis(redisUrl, 'doctor', skewOf, 2_000);
     const ok = skewMs < SKEW_MS_MAX;
     const fix = ok ? '' : 'let a time service such as chrony set the clocks of both machines';
     return { name, ok, detail: `${skewMs.toFixed(0)} ms apart from Redis`, fix };
   } catch {
     return { name, ok: false, detail: 'cannot be compared, Redis is away', fix: 'start Redis' };
-  } finally {
-    client.disconnect();
   }
+}
+
+async function skewOf(client: Redis): Promise<number> {
+  const before = Date.now();
+  const [seconds, micros] = await client.time();
+  return Math.abs(Number(seconds) * 1_000 + Number(micros) / 1_000 - before);
 }

@@ -2,28 +2,28 @@
 import type { Redis } from 'ioredis';
 import { APP_ROLE, connectPostgres, durabilitySettings, type Sql } from '../io/postgres.ts';
 import { redisSetting, replicasOnline } from '../io/redis-promise.ts';
-import { producerClient, redisReady } from '../io/redis.ts';
+import { withRedis } from '../io/redis.ts';
 import { schemaIsCurrent } from '../store/migrate.ts';
 import { isNewEnough } from '../supervisor/redis-binary.ts';
 import type { Check } from './doctor-machine.ts';
 
 export async function redisChecks(url: string, replicasMin: number): Promise<Check[]> {
-  const client = producerClient(url, 'doctor');
   try {
-    await redisReady(client, 2_000);
-    return [
-      versionCheck(await client.info('server')),
-      await redisCheck(client, 'appendonly', ['yes'], 'a crash would lose accepted events'),
-      await redisCheck(client, 'appendfsync', ['always', 'everysec'], 'a power cut would too'),
-      await redisCheck(client, 'no-appendfsync-on-rewrite', ['no'], 'a power cut would too'),
-      await redisCheck(client, 'maxmemory-policy', ['noeviction'], 'streams would be evicted'),
-      ...(replicasMin > 0 ? await replicaChecks(client, replicasMin) : []),
-    ];
+    return await withRedis(url, 'doctor', (client) => checksOf(client, replicasMin), 2_000);
   } catch (error) {
     return [away('redis', error, 'start it with "npm start", or look at REDIS_URL')];
-  } finally {
-    client.disconnect();
   }
+}
+
+async function checksOf(client: Redis, replicasMin: number): Promise<Check[]> {
+  return [
+    versionCheck(await client.info('server')),
+    await redisCheck(client, 'appendonly', ['yes'], 'a crash would lose accepted events'),
+    await redisCheck(client, 'appendfsync', ['always', 'everysec'], 'a power cut would too'),
+    await redisCheck(client, 'no-appendfsync-on-rewrite', ['no'], 'a power cut would too'),
+    await redisCheck(client, 'maxmemory-policy', ['noeviction'], 'streams would be evicted'),
+    ...(replicasMin > 0 ? await replicaChecks(client, replicasMin) : []),
+  ];
 }
 
 function versionCheck(info: string): Check {

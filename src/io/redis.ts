@@ -85,6 +85,22 @@ export async function redisReady(client: Redis, timeoutMs = 5_000): Promise<void
   });
 }
 
+/** A client for one action, and no longer. Rejects when Redis is not ready in time. */
+export async function withRedis<T>(
+  url: string,
+  name: string,
+  action: (client: Redis) => Promise<T>,
+  readyWithinMs?: number,
+): Promise<T> {
+  const client = producerClient(url, name);
+  try {
+    await redisReady(client, readyWithinMs);
+    return await action(client);
+  } finally {
+    client.disconnect();
+  }
+}
+
 /** Redis has reached its `maxmemory`: it takes nothing more, and still gives and forgets. */
 export function isOutOfMemory(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('OOM ');

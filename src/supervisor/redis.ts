@@ -2,7 +2,7 @@
 // Invariant: every acknowledged write is in the append-only file, and nothing is ever evicted.
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { producerClient, redisReady } from '../io/redis.ts';
+import { withRedis } from '../io/redis.ts';
 import { launch, tailOf, type Launch, type Server } from './launch.ts';
 import { findRedis } from './redis-binary.ts';
 import { secretIn } from './secret.ts';
@@ -85,14 +85,15 @@ function configuration(options: RedisPlace, data: string, password: string): str
  * (valkey-io/valkey#4342). So a file that was torn is written anew.
  */
 async function probe(url: string, output: () => string): Promise<void> {
-  const client = producerClient(url, 'supervisor');
-  try {
-    await redisReady(client, 2_000);
-    await client.ping();
-    if (output().includes('aof-load-truncated is enabled')) await client.bgrewriteaof();
-  } finally {
-    client.disconnect();
-  }
+  await withRedis(
+    url,
+    'supervisor',
+    async (client) => {
+      await client.ping();
+      if (output().includes('aof-load-truncated is enabled')) await client.bgrewriteaof();
+    },
+    2_000,
+  );
 }
 
 function explain(output: string, port: number): string | null {
