@@ -9,6 +9,7 @@ import { numberArray, textArray } from '../store/columns.ts';
 import { PARTITIONS, hashTag, partitionOf } from '../stream/topology.ts';
 import type { CodeUsage } from './coupon-check.ts';
 import { changesKey, couponKey, customersKey, lifeKey } from './redemption-keys.ts';
+import { forgetBeyond } from './oldest.ts';
 import { isNew, usageRows, valuesOf } from './coupon-usage-read.ts';
 
 const POLL_MS = 100;
@@ -212,6 +213,6 @@ function splitName(name: string): [number, string] {
 
 /** Bounded: the oldest goes, and is read again when it is asked for. */
 function hold<V>(held: Map<string, V>, name: string, value: V): void {
-  if (held.size >= HELD_MAX && !held.has(name)) held.delete(held.keys().next().value!);
   held.set(name, value);
+  forgetBeyond(HELD_MAX, held);
 }

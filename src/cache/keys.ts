@@ -3,6 +3,7 @@
 // knows are remembered apart, so that a flood of them pushes out none that is known.
 // Invariant: while Postgres answers, a revoked key is refused at most 2 s after the revocation.
 import type { Clock } from '../io/clock.ts';
+import { forgetBeyond } from './oldest.ts';
 import { Strangers } from './strangers.ts';
 
 export interface Key {
@@ -89,7 +90,7 @@ export class Keys {
     this.strangers.take(ip);
     const entry: Entry = { key: null, checkedAt: -Infinity, refresh: null };
     this.unknown.set(hash, entry);
-    if (this.unknown.size > UNKNOWN_MAX) forgetOldest(this.unknown);
+    forgetBeyond(UNKNOWN_MAX, this.unknown);
     return this.introduce(hash, entry, ip);
   }
 
@@ -112,7 +113,7 @@ export class Keys {
     // One that was pushed out meanwhile stays out, unless it is a key of ours.
     if (!entry.key && !wasUnknown && entries.size >= UNKNOWN_MAX) return;
     entries.set(hash, entry);
-    if (this.known.size > KNOWN_MAX) forgetOldest(this.known);
+    forgetBeyond(KNOWN_MAX, this.known);
   }
 
   private async ask(hash: string, entry: Entry): Promise<Key | null> {
@@ -157,11 +158,6 @@ export class Keys {
       this.batch = null;
     }
   }
-}
-
-function forgetOldest(entries: Map<string, Entry>): void {
-  const [oldest] = entries.keys();
-  entries.delete(oldest!);
 }
 
 async function beforeDeadline<T>(work: Promise<T>): Promise<T> {

@@ -12,6 +12,7 @@ import { type QuotedCode, quote } from './coupon-quote.ts';
 import type { CouponTable } from './coupon-table.ts';
 import type { CompiledTerms } from './coupon-terms.ts';
 import type { CouponUsage } from './coupon-usage.ts';
+import { forgetBeyond } from './oldest.ts';
 import {
   type AnswerMaker,
   type ReserveRequest,
@@ -206,15 +207,12 @@ export class RedemptionBook {
     redemption: StoredRedemption,
     { offset, usage }: Extract<ReserveReply, { word: 'reserved' }>,
   ): Reserved {
-    const { tenant, uses } = redemption.record;
+    const { id, record, status } = redemption;
+    const { tenant, uses } = record;
     uses.forEach(({ code }, index) => this.parts.usage.learn(tenant, code, usage[index]!));
-    if (redemption.status === 'reserved') this.remember(redemption);
+    if (status === 'reserved') this.recent.set(id, record);
+    forgetBeyond(RECENT_MAX, this.recent);
     return { redemption: { ...redemption, offset } };
-  }
-
-  private remember({ id, record }: StoredRedemption): void {
-    if (this.recent.size >= RECENT_MAX) this.recent.delete(this.recent.keys().next().value!);
-    this.recent.set(id, record);
   }
 
   /** An order that holds its reservation keeps it, even if the terms have changed since. */

@@ -2,6 +2,7 @@
 // has so many a minute looked up, by a bucket in this process. Keys that are known pass by here.
 // Invariant: what is held does not grow with the number of addresses or keys that are tried.
 import type { Clock } from '../io/clock.ts';
+import { forgetBeyond } from './oldest.ts';
 
 /** Guess: far above what an honest deployment gets wrong, far below what Postgres feels. */
 export const UNKNOWN_KEYS_PER_MINUTE = 1_000;
@@ -26,9 +27,7 @@ export class Strangers {
     // To the end, so that the first is the one that has been quiet longest.
     this.fullAt.delete(address);
     this.fullAt.set(address, full + INTERVAL_MS);
-    if (this.fullAt.size <= ADDRESSES_MAX) return;
-    const [quietest] = this.fullAt.keys();
-    this.fullAt.delete(quietest!);
+    forgetBeyond(ADDRESSES_MAX, this.fullAt);
   }
 
   /** The key was one of ours, or Postgres could not say. */

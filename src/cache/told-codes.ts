@@ -1,6 +1,7 @@
 // Which codes an address was told of lately: asking about one again is no guess, so a shopper's
 // basket goes on when somebody at the same address has used up the guesses.
 // Invariant: a code is here only after it was told of; what is held is bounded.
+import { forgetBeyond } from './oldest.ts';
 
 /** Some 15 MB; in this process only, and no harm when one is forgotten. */
 const TOLD_MAX = 50_000;
@@ -17,9 +18,7 @@ export class ToldCodes {
     // To the end: the first is the one that nobody asked about for longest.
     this.told.delete(name);
     this.told.add(name);
-    if (this.told.size <= TOLD_MAX) return;
-    const [oldest] = this.told;
-    this.told.delete(oldest!);
+    forgetBeyond(TOLD_MAX, this.told);
   }
 }
 
