@@ -3,6 +3,7 @@
 // knows are remembered apart, so that a flood of them pushes out none that is known.
 // Invariant: while Postgres answers, a revoked key is refused at most 2 s after the revocation.
 import type { Clock } from '../io/clock.ts';
+import { within } from '../io/deadline.ts';
 import { forgetBeyond } from './oldest.ts';
 import { Strangers } from './strangers.ts';
 
@@ -144,7 +145,7 @@ export class Keys {
     this.waiting = new Map();
     const askedAt = this.clock();
     try {
-      const found = await beforeDeadline(this.resolve([...asked.keys()]));
+      const found = await within(this.resolve([...asked.keys()]), LOOKUP_DEADLINE_MS);
       for (const [hash, entry] of asked) {
         entry.key = found.get(hash) ?? null;
         entry.checkedAt = askedAt;
@@ -157,15 +158,5 @@ export class Keys {
     } finally {
       this.batch = null;
     }
-  }
-}
-
-async function beforeDeadline<T>(work: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('lookup timed out')), LOOKUP_DEADLINE_MS);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
