@@ -4,8 +4,7 @@
 // one).
 import type { Static } from '@sinclair/typebox';
 import type { GameCompleted, PartnerTerms } from '../schemas/games.ts';
-import type { Leg, Rule, StoredDocument } from '../src/ledger/decision.ts';
-import { post, refuse } from '../src/ledger/decision.ts';
+import { type Leg, type Rule, type StoredDocument, post, refuse } from '../src/ledger/decision.ts';
 import { applyRates } from '../src/ledger/money.ts';
 
 type Game = Static<(typeof GameCompleted)['data']>;

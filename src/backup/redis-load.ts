@@ -3,8 +3,7 @@
 // know more than the snapshot: counters and reservations of coupons, cached balances. Limits of
 // rate begin anew.
 // Invariant: nothing is put where anything is.
-import { createWriteStream } from 'node:fs';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';

@@ -8,8 +8,7 @@ import type { Redis } from 'ioredis';
 import type { Log } from '../io/log.ts';
 import { PARTITIONS } from '../stream/topology.ts';
 import { LIFE_PARTS, lifeKey, lifeKeys } from './redemption-keys.ts';
-import type { RebuildParts } from './redemption-rebuild.ts';
-import { warmReserved } from './redemption-rebuild.ts';
+import { type RebuildParts, warmReserved } from './redemption-rebuild.ts';
 import type { RedemptionScripts } from './redemption-scripts.ts';
 
 const PARTS = LIFE_PARTS.length;

@@ -4,8 +4,14 @@
 import type { Redis } from 'ioredis';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Key } from '../cache/keys.ts';
-import { type Policy, type PolicyName, type Quota, type Subject, policies } from './policies.ts';
-import { subjects } from './policies.ts';
+import {
+  type Policy,
+  type PolicyName,
+  type Quota,
+  type Subject,
+  policies,
+  subjects,
+} from './policies.ts';
 import { type Problem, problem, unavailable } from './problem.ts';
 
 /**

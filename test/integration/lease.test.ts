@@ -1,8 +1,7 @@
 // Leases: one owner a stream, taken over when it dies, and fenced when it wakes too late.
 import { afterAll, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import type { BatchItem } from '../../src/ledger/batch.ts';
-import { planBatch } from '../../src/ledger/batch.ts';
+import { type BatchItem, planBatch } from '../../src/ledger/batch.ts';
 import { eventKey, fingerprint } from '../../src/ledger/identity.ts';
 import { BatchState } from '../../src/ledger/state.ts';
 import { leaseStore } from '../../src/store/leases.ts';

@@ -1,7 +1,12 @@
 // Whether a code applies, as a table, and what must hold of every discount, as properties.
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import type { CouponTerms, Order } from '../../schemas/coupons.ts';
+import {
+  type CouponTerms,
+  type Order,
+  publicReasons,
+  refusalReasons,
+} from '../../schemas/coupons.ts';
 import {
   type CodeUsage,
   UNUSED,
@@ -13,7 +18,6 @@ import {
 import { quote } from '../../src/cache/coupon-quote.ts';
 import { CouponTable } from '../../src/cache/coupon-table.ts';
 import { compileTerms, termErrors } from '../../src/cache/coupon-terms.ts';
-import { publicReasons, refusalReasons } from '../../schemas/coupons.ts';
 
 const usd = (amount: number) => ({ amount, currency: 'USD' });
 const eur = (amount: number) => ({ amount, currency: 'EUR' });

@@ -4,8 +4,14 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { CouponCode } from '../../schemas/coupons.ts';
 import { ClientId } from '../../schemas/primitives.ts';
-import { changesKey, codeKeys, couponKey, customersKey } from '../../src/cache/redemption-keys.ts';
-import { orderKey, redemptionKey } from '../../src/cache/redemption-keys.ts';
+import {
+  changesKey,
+  codeKeys,
+  couponKey,
+  customersKey,
+  orderKey,
+  redemptionKey,
+} from '../../src/cache/redemption-keys.ts';
 import { onceOf } from '../../src/http/idempotency.ts';
 import { eventKey, accountKey } from '../../src/ledger/identity.ts';
 import { PARTITIONS, offsetKey, settledKey, streamKey } from '../../src/stream/topology.ts';
