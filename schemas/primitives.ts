@@ -100,3 +100,5 @@ export const Position = Type.String({
   description: 'Where an accepted event stands in its stream; pass it back as `at_least`.',
   examples: ['events.3.1841'],
 });
+/** Of reads: they wait for the ledger to come so far. */
+export const AtLeast = Type.Optional(Position);

@@ -8,6 +8,7 @@ import { createApp } from './app.ts';
 import { BalanceCache } from './cache/balances.ts';
 import { openCoupons } from './cache/coupons.ts';
 import { Keys } from './cache/keys.ts';
+import { RecentPayments } from './cache/recent-payments.ts';
 import type { Config } from './config.ts';
 import { openGatewayDesk } from './gateways/routing.ts';
 import { Admission } from './http/admission.ts';
@@ -121,6 +122,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   watchIngress(metrics, admission, appender);
   await admission.start();
   const vault = await vaultOf(config);
+  const gateways = await openGatewayDesk({ redis, sql, vault, log });
   const weakness = await weaknessOf(redis);
   if (weakness) log.warn(weakness);
   const coupons = await openCoupons({
@@ -144,7 +146,10 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
     vault,
-    gateways: await openGatewayDesk({ redis, sql, vault, log }),
+    gateways,
+    gatewaysFor: gateways.gatewaysFor,
+    recentPayments: new RecentPayments(redis),
+    assess: () => Promise.resolve({ score: 0, decision: 'allow' as const }),
     readiness: new ReadinessProbe({
       redis,
       replicasMin: config.redisReplicasMin,

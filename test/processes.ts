@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { findFreePort } from '../src/supervisor/ports.ts';
 
 export interface Started {
-  /** Where it serves; empty for a worker. */
+  /** Where it serves; empty for those that serve nobody. */
   url: string;
   pid: number;
   exited: Promise<number>;
@@ -15,7 +15,7 @@ export interface Started {
 const READY_WITHIN_MS = 20_000;
 
 export async function startProcess(
-  verb: 'ingress' | 'worker',
+  verb: 'ingress' | 'worker' | 'effects',
   environment: Record<string, string>,
 ): Promise<Started> {
   const port = environment['PORT'] ?? String(await findFreePort());

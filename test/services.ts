@@ -34,6 +34,7 @@ export interface Stack {
   createTenant(name: string, scopes?: readonly string[]): Promise<TestTenant>;
   startIngress(env?: Record<string, string>): Promise<Started>;
   startWorker(env?: Record<string, string>): Promise<Started>;
+  startEffects(env?: Record<string, string>): Promise<Started>;
   /** `tallyrace <arguments>` to its end, against this stack. */
   run(...args: string[]): Promise<{ exitCode: number; stdout: string; stderr: string }>;
   environment: Record<string, string>;
@@ -81,8 +82,8 @@ async function open(name: string, opened: Opened[]): Promise<Stack> {
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
     TALLYRACE_SECRETS_KEY: Buffer.alloc(32, name).toString('base64'),
   };
-  const count = { ingress: 0, worker: 0 };
-  const start = async (verb: 'ingress' | 'worker', env: Record<string, string> = {}) => {
+  const count = { ingress: 0, worker: 0, effects: 0 };
+  const start = async (verb: keyof typeof count, env: Record<string, string> = {}) => {
     const name = { PROCESS_NAME: `${verb}-${++count[verb]}` };
     const started = await startProcess(verb, { ...environment, ...name, ...env });
     opened.push({ what: verb, close: () => started.kill('SIGKILL') });
@@ -100,6 +101,7 @@ async function open(name: string, opened: Opened[]): Promise<Stack> {
     createTenant: (tenantName, scopes) => createTenant(owner, tenantName, scopes),
     startIngress: (env) => start('ingress', env),
     startWorker: (env) => start('worker', env),
+    startEffects: (env) => start('effects', env),
     run: (...args) => runVerb(args, environment),
     close: () => closeAll(opened),
   };

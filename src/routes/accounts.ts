@@ -2,7 +2,7 @@
 // Invariant: one answer is about one unit; an account of several is asked for with `currency`.
 import { Type } from '@sinclair/typebox';
 import { type Amount as AmountSchema, Balance, Entry } from '../../schemas/accounts.ts';
-import { Position, closed } from '../../schemas/primitives.ts';
+import { AtLeast, closed } from '../../schemas/primitives.ts';
 import type { BalanceCache, UnitBalance } from '../cache/balances.ts';
 import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { reach } from '../http/position.ts';
@@ -29,7 +29,6 @@ const AccountName = Type.String({
 const Unit = Type.Optional(
   Type.String({ pattern: '^([A-Z]{3}|[a-z_]{1,16})$', description: 'A currency or other unit.' }),
 );
-const AtLeast = Type.Optional(Position);
 
 const route = {
   method: 'GET',

@@ -11,12 +11,15 @@ import { type GatewayParts, gatewayRoutes } from './gateways.ts';
 import { type GameParts, gameRoutes } from './games.ts';
 import { limitRoutes } from './limits.ts';
 import { type OpsParts, opsRoutes } from './ops.ts';
+import { paymentCommandRoutes } from './payment-commands.ts';
+import { type PaymentParts, paymentRoutes } from './payments.ts';
 import { redemptionRoutes } from './redemptions.ts';
 
 export type RouteParts = AccountParts &
   EventParts &
   GameParts &
   GatewayParts &
+  PaymentParts &
   Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
@@ -28,6 +31,8 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...eventRoutes(parts),
     ...accountRoutes(parts),
     ...gameRoutes(parts),
+    ...paymentRoutes(parts).map((route) => afterLedger(route, parts)),
+    ...paymentCommandRoutes(parts),
     ...gatewayRoutes(parts),
     ...limitRoutes(parts),
     ...opsRoutes({

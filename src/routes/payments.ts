@@ -1,6 +1,6 @@
 // Payments: initiated here, carried out by workers, followed by id or by customer.
 // Invariant: no card data; what is accepted has one id, which is its key everywhere.
-import { type Static, Type } from '@sinclair/typebox';
+import type { Static } from '@sinclair/typebox';
 import { PaymentInitiated } from '../../schemas/payments-events.ts';
 import {
   Payment,
@@ -9,11 +9,12 @@ import {
   PaymentRequest,
   type GatewayName,
 } from '../../schemas/payments.ts';
-import { ClientId, closed } from '../../schemas/primitives.ts';
+import { AtLeast, ClientId, closed } from '../../schemas/primitives.ts';
 import { type RecentPayments } from '../cache/recent-payments.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
 import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
+import { reach } from '../http/position.ts';
 import { problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
 import { paymentOf, paymentsOf } from '../store/payments.ts';
@@ -105,7 +106,7 @@ async function create(parts: PaymentParts, context: Context<PaymentRequest>): Pr
 
 const statusOf = { allow: 'processing', review: 'requires_review', block: 'failed' } as const;
 
-function getPayment({ sql }: PaymentParts): Route {
+function getPayment({ sql, settlement }: PaymentParts): Route {
   return defineRoute({
     ...read,
     name: 'getPayment',
@@ -113,10 +114,12 @@ function getPayment({ sql }: PaymentParts): Route {
     path: '/v1/payments/{id}',
     summary: 'A payment',
     params,
+    query: closed({ at_least: AtLeast }),
     answers: { 200: { description: 'The payment.', schema: Payment } },
     problems: [404],
     examples: [{ name: 'unknown', status: 404, params: nobody }],
-    async handler({ tenant, params: { id } }) {
+    async handler({ tenant, params: { id }, query }) {
+      await reach(settlement, query.at_least);
       const found = await paymentOf<PaymentBody>(sql, tenant, id);
       return found
         ? json(200, paymentAnswer(found))
@@ -125,21 +128,20 @@ function getPayment({ sql }: PaymentParts): Route {
   });
 }
 
-function listPayments({ sql, recentPayments }: PaymentParts): Route {
+function listPayments({ sql, settlement, recentPayments }: PaymentParts): Route {
   return defineRoute({
     ...read,
     name: 'listPayments',
     method: 'GET',
     path: '/v1/payments',
     summary: 'Payments of a customer, newest first',
-    query: closed({ ...pageQuery, customer_id: Type.Optional(ClientId) }),
+    query: closed({ ...pageQuery, customer_id: ClientId, at_least: AtLeast }),
     answers: { 200: { description: 'A page.', schema: pageOf(Payment) } },
     examples: [{ name: 'none yet', status: 200, query: { customer_id: 'c_nobody' } }],
     async handler({ tenant, query }) {
       const { limit, after } = readPage(query);
       const { customer_id: customer } = query;
-      if (customer === undefined)
-        throw problem(422, 'invalid_request', 'Say whose: `?customer_id=`.');
+      await reach(settlement, query.at_least);
       const ask = (before: string | null, most: number) =>
         paymentsOf<PaymentBody>(sql, tenant, { customer, before, limit: most });
       const rows =

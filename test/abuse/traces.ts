@@ -15,6 +15,7 @@ const names = [
   /^\{p0[0-7]\}:coupon:\d+:[^:]+(:customers|:order:[\x21-\x7e]+)?$/,
   /^\{p0[0-7]\}:redemption:rdm_[0-9a-f-]{36}$/,
   /^\{p0[0-7]\}:balances?:[\x21-\x7e]+$/,
+  /^\{p0[0-7]\}:payments:\d+:[\x21-\x7e]{1,128}:(version|page)$/,
   /^idempotency:\d+:\w+:[\x21-\x7e]{1,128}$/,
   /^limit:[\w-]+:\d+:\d+:\S+$/,
 ];
@@ -30,6 +31,7 @@ export class Ledgerbook {
   private readonly events = new Set<string>();
   readonly documents = new Set<string>();
   readonly redemptions = new Set<string>();
+  readonly payments = new Set<string>();
   readonly onceKeys = new Set<string>();
 
   constructor(
@@ -38,7 +40,7 @@ export class Ledgerbook {
   ) {}
 
   note(operation: string, { headers }: WireRequest, { status, text }: WireReply): void {
-    if (operation === 'createRedemption' && (status < 300 || status === 409))
+    if (/^create(Redemption|Payment)$/.test(operation) && (status < 300 || status === 409))
       this.onceKeys.add(headers.find(([name]) => name === 'Idempotency-Key')![1].trim());
     if (status >= 300) return;
     const body = () => JSON.parse(text) as Record<string, unknown>;
@@ -50,6 +52,7 @@ export class Ledgerbook {
     const fixed = fixedDocuments[operation];
     if (fixed) this.documents.add(fixed);
     if (operation === 'createRedemption') this.redemptions.add(String(body()['id']));
+    if (operation === 'createPayment') this.payments.add(String(body()['id']));
   }
 
   async check(): Promise<void> {
@@ -59,8 +62,10 @@ export class Ledgerbook {
     expect(sorted(documents)).toEqual(sorted(this.documents));
     const redemptions = await this.column(`distinct 'rdm_' || id`, 'redemptions');
     expect(sorted(redemptions)).toEqual(sorted(this.redemptions));
+    const payments = await this.column(`'pay_' || id`, 'payments');
+    expect(sorted(payments)).toEqual(sorted(this.payments));
     await this.checkRedis();
-    for (const seen of [this.events, this.documents, this.redemptions])
+    for (const seen of [this.events, this.documents, this.redemptions, this.payments])
       expect(seen.size).toBeGreaterThan(0);
   }
 

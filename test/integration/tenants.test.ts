@@ -23,7 +23,15 @@ const document = (await me.get<{ paths: Record<string, Record<string, unknown>> 
 const parameters: Record<string, string> = { account: `user:${MARK}:earnings` };
 const total = { amount: 5_000, currency: 'USD' };
 
-async function populate(client: Client, mark: string): Promise<string> {
+/** Routes that ask for something beyond their path. */
+const queries: Record<string, string> = { '/v1/payments': `?customer_id=${MARK}` };
+
+interface Made {
+  redemption: string;
+  payment: string;
+}
+
+async function populate(client: Client, mark: string): Promise<Made> {
   const terms = { name: mark, share_bp: 5_000, commission_bp: 1_000, currency: 'USD' };
   await client.put(`/v1/partners/${mark}`, { ...terms, status: 'active' });
   const secrets = { secret_key: `sk_test_${mark}`, webhook_secret: `whsec_${mark}` };
@@ -43,21 +51,29 @@ async function populate(client: Client, mark: string): Promise<string> {
   const sent = await client.post('/v1/events', event, { prefer: 'wait=ledger' });
   expect(sent.status).toBe(200);
   // The same id with another body, which the ledger keeps as evidence.
-  return redemption.body.id;
+  const payment = await client.post<{ id: string }>(
+    '/v1/payments',
+    { amount: total, customer_id: mark, method: { type: 'card', token: mark }, order_id: mark },
+    { 'idempotency-key': mark, prefer: 'wait=ledger' },
+  );
+  return { redemption: redemption.body.id, payment: payment.body.id };
 }
 
 /** What takes the place of a path's parameter, for the first tenant's own rows. */
 function filled(path: string): string {
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
+  const named = path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const resource = path.split('/')[2]!;
     const value = parameters[`${resource}.${name}`] ?? parameters[name];
     if (!value) throw new Error(`no row of ${path} is made here: add one`);
     return encodeURIComponent(value);
   });
+  return named + (queries[path] ?? '');
 }
 
 beforeAll(async () => {
-  parameters['redemptions.id'] = await populate(me, MARK);
+  const { redemption, payment } = await populate(me, MARK);
+  parameters['redemptions.id'] = redemption;
+  parameters['payments.id'] = payment;
   for (const resource of ['events', 'partners']) parameters[`${resource}.id`] = MARK;
   parameters['coupons.code'] = MARK;
   parameters['gateways.name'] = 'stripe';
