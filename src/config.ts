@@ -1,16 +1,8 @@
 // Every setting: its name in the environment, its unit, its default. Read once, by main files.
 // Invariant: a process runs with settings that are all valid together, or not at all (exit 78).
 import { resolve } from 'node:path';
-import {
-  type Setting,
-  Wrong,
-  choice,
-  integer,
-  optional,
-  origin,
-  sealingKey,
-  text,
-} from './setting.ts';
+import { paymentSettings } from './setting-payments.ts';
+import { type Setting, Wrong, choice, integer, optional, text } from './setting.ts';
 
 export const KEY_FORM = /^tr_(live|test|pub)_[A-Za-z0-9_]{4,128}$/;
 const demoKeyForm = /^tr_test_[A-Za-z0-9_]{4,128}$/;
@@ -76,28 +68,7 @@ const settings = {
   ),
   ingressProcesses: integer('INGRESS_PROCESSES', 1, 'ingress processes on one port', processes),
   workerProcesses: integer('WORKER_PROCESSES', 1, 'worker processes', processes),
-  effectsProcesses: integer(
-    'EFFECTS_PROCESSES',
-    1,
-    'processes that call gateways and deliver webhooks',
-    processes,
-  ),
-  secretsKey: sealingKey(
-    'TALLYRACE_SECRETS_KEY',
-    'encrypts tenants\' secrets of gateways; "openssl rand -base64 32" makes one',
-  ),
-  secretsKeyPrevious: sealingKey(
-    'TALLYRACE_SECRETS_KEY_PREVIOUS',
-    'the key before it, until "tallyrace gateways rotate-key" has run',
-  ),
-  stripeUrl: origin('STRIPE_URL', 'https://api.stripe.com', 'where Stripe, or its sandbox, is'),
-  razorpayUrl: origin('RAZORPAY_URL', 'https://api.razorpay.com', 'the same of Razorpay'),
-  sandboxPort: integer(
-    'SANDBOX_PORT',
-    3010,
-    'TCP port of the sandbox gateways, and the two after it',
-    [0, 65_533],
-  ),
+  ...paymentSettings,
   databaseConnectionsMax: integer(
     'DATABASE_CONNECTIONS_MAX',
     8,

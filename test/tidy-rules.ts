@@ -209,7 +209,7 @@ const layers: readonly Layer[] = [
     mayImport: /^(schemas|src\/(effects|gateways|stream|store|cache|io|ledger))\//,
   },
   { match: /^src\/app\.ts$/, mayImport: /^(schemas|src\/(?!main|cli|supervisor))/ },
-  { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(setting\.ts|(io|stream)\/))/ },
+  { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(setting[\w-]*\.ts|(io|stream)\/))/ },
   {
     match: /^src\//,
     mayImport:

@@ -21,7 +21,9 @@ const STOP_WITHIN_MS = 90_000;
 export function addUp(program: Command): void {
   program
     .command('up')
-    .description('start everything here: Postgres, Redis, ingress and worker; Ctrl-C stops it')
+    .description(
+      'start everything here: Postgres, Redis, ingress, worker, effects, sandbox; Ctrl-C stops it',
+    )
     .option('--port <number>', 'TCP port of the HTTP API (PORT)')
     .option('--ingress <count>', 'ingress processes on that port (INGRESS_PROCESSES)')
     .option('--workers <count>', 'worker processes (WORKER_PROCESSES)')
@@ -63,7 +65,7 @@ async function up(options: UpOptions): Promise<void> {
   process.exit(0);
 }
 
-async function present({ url, key, home }: Started): Promise<void> {
+async function present({ url, key, home, sandbox }: Started): Promise<void> {
   const shown = await takeTour(url, key);
   const calls = shown.map(
     ({ says, curl, answer }, index) => `${index + 1}. ${says}\n\n  ${curl}\n\n  ${answer}\n`,
@@ -75,8 +77,14 @@ Tallyrace runs at ${url}
   Metrics        ${url}/metrics
   Demo key       ${key}
                  (every scope; no limit on redemptions and partner set-up; in ${home.demoKey})
+  Payments       ${whereTo(sandbox)}
   Logs           ${home.logs}
 
 ${calls.join('\n')}
 Ctrl-C stops everything.`);
+}
+
+function whereTo(sandbox: Started['sandbox']): string {
+  if (!sandbox) return 'go to Stripe and Razorpay';
+  return `go to sandbox gateways (${sandbox.control}); SANDBOX=off for real ones`;
 }

@@ -8,7 +8,7 @@ import type { Home } from './home.ts';
 import { Unavailable } from './launch.ts';
 import { writeSecret } from './secret.ts';
 
-const TENANT = 'demo';
+export const TENANT = 'demo';
 const KEY_NAME = 'demo key';
 const ACTOR = 'supervisor';
 const settings = { limits: { redemptions: null, partners: null } };

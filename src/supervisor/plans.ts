@@ -1,8 +1,10 @@
 // How our own processes are started: the same binary, the same command, settings by environment.
 import { resolve } from 'node:path';
+import { paymentSettings } from '../setting-payments.ts';
 import type { Config } from '../config.ts';
 import type { Launch } from './launch.ts';
 import { type ProcessSnapshot, snapshotFile } from '../io/metrics-text.ts';
+import { type SandboxUrls, sandboxUrls } from '../gateways/sandbox/sandbox.ts';
 import { homeAt } from './home.ts';
 import { secretIn } from './secret.ts';
 
@@ -17,7 +19,7 @@ export interface Urls {
   redisUrl: string;
 }
 
-export type Verb = 'ingress' | 'worker' | 'effects';
+export type Verb = 'ingress' | 'worker' | 'effects' | 'sandbox';
 
 /** `ingress`, `ingress-2`, …: names pid files, logs and metrics. */
 export function processNames(verb: Verb, count: number): string[] {
@@ -45,8 +47,39 @@ export function workerPlan(name: string, config: Config, urls: Urls): Launch {
 }
 
 /** Calls are claimed one by one, so the old one may end its own beside the new. */
-export function effectsPlan(name: string, config: Config, urls: Urls): Launch {
-  return { ...processPlan(name, 'effects', config, urls), overlaps: true };
+export function effectsPlan(
+  name: string,
+  config: Config,
+  urls: Urls,
+  sandbox: SandboxUrls | null,
+): Launch {
+  const plan = processPlan(name, 'effects', config, urls);
+  return { ...plan, env: { ...plan.env, ...gatewayUrls(config, sandbox) }, overlaps: true };
+}
+
+export function sandboxPlan(config: Config, urls: Urls, port: number): Launch {
+  const plan = processPlan('sandbox', 'sandbox', config, urls);
+  return {
+    ...plan,
+    env: { ...plan.env, SANDBOX_PORT: String(port) },
+    probe: async (pid) => {
+      await plan.probe(pid);
+      const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+      const response = await fetch(`${sandboxUrls(port).control}/health`, { signal });
+      if (!response.ok) throw new Error(`its health is ${response.status}`);
+    },
+  };
+}
+
+/** The sandbox stands in for each gateway whose address nobody has set. */
+function gatewayUrls({ stripeUrl, razorpayUrl }: Config, sandbox: SandboxUrls | null) {
+  const { stripeUrl: stripe, razorpayUrl: razorpay } = paymentSettings;
+  const at = (given: string, standard: string, ours: string | undefined): string =>
+    given === standard ? (ours ?? given) : given;
+  return {
+    STRIPE_URL: at(stripeUrl, stripe.standard, sandbox?.stripe),
+    RAZORPAY_URL: at(razorpayUrl, razorpay.standard, sandbox?.razorpay),
+  };
 }
 
 /** Where this machine reaches the ingress, whatever address it listens on. */

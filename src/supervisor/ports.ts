@@ -22,3 +22,15 @@ export function findFreePort(host = '127.0.0.1'): Promise<number> {
     });
   });
 }
+
+/** The first of so many ports in a row, all free now: the wish, or else any. */
+export async function findPortRow(count: number, wish: number): Promise<number> {
+  for (let port = wish; ; port = await findFreePort())
+    if (port !== 0 && (await rowIsFree(port, count))) return port;
+}
+
+async function rowIsFree(port: number, count: number): Promise<boolean> {
+  if (port + count > 65_536) return false;
+  const row = Array.from({ length: count }, (_, index) => portIsFree(port + index));
+  return (await Promise.all(row)).every(Boolean);
+}

@@ -5,6 +5,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { migrate } from '../store/migrate.ts';
+import { type SandboxUrls, SANDBOX_PORTS, sandboxUrls } from '../gateways/sandbox/sandbox.ts';
+import { aimSandbox, demoGateways } from './demo-gateways.ts';
 import { ensureDemo } from './demo.ts';
 import { makeHome, serverPorts, type Home } from './home.ts';
 import { Keeper } from './keeper.ts';
@@ -16,10 +18,11 @@ import {
   ingressPlan,
   localUrl,
   processNames,
+  sandboxPlan,
   workerPlan,
   type Urls,
 } from './plans.ts';
-import { portIsFree } from './ports.ts';
+import { findPortRow, portIsFree } from './ports.ts';
 import { preparePostgres } from './postgres.ts';
 import { prepareRedis } from './redis.ts';
 
@@ -27,6 +30,8 @@ export interface Started {
   url: string;
   key: string;
   home: Home;
+  /** Null: payments go to the gateways themselves. */
+  sandbox: SandboxUrls | null;
 }
 
 export class Supervisor {
@@ -34,6 +39,7 @@ export class Supervisor {
   private readonly ingresses: Keeper[] = [];
   private readonly workers: Keeper[] = [];
   private readonly effects: Keeper[] = [];
+  private readonly sandbox: Keeper[] = [];
   private readonly servers: Keeper[] = [];
   private stopping: Promise<void> | null = null;
 
@@ -53,11 +59,12 @@ export class Supervisor {
   }
 
   /**
-   * Replaces workers, then ingresses, one at a time: each must serve before the next one's turn.
-   * Rejects at the first that does not; those after it go on as they are. Redis and Postgres stay.
+   * Replaces what runs but Redis and Postgres, one at a time: each must serve before the next
+   * one's turn. Rejects at the first that does not; those after it go on as they are.
    */
   async restart(): Promise<void> {
-    for (const keeper of [...this.workers, ...this.effects, ...this.ingresses]) {
+    const { sandbox, workers, effects, ingresses } = this;
+    for (const keeper of [...sandbox, ...workers, ...effects, ...ingresses]) {
       if (this.stopping) throw new Unavailable('stopped while restarting');
       this.say(`replacing ${keeper.name}`);
       await keeper.replace();
@@ -79,7 +86,8 @@ export class Supervisor {
     this.say('preparing the database');
     await migrate(urls.databaseUrl);
     const key = await ensureDemo(this.config, urls.databaseUrl, home);
-    this.say('starting worker and ingress');
+    const sandbox = await this.startSandbox(home, urls);
+    this.say('starting worker, effects and ingress');
     const { workerProcesses, effectsProcesses, ingressProcesses } = this.config;
     const workers = processNames('worker', workerProcesses).map((name) =>
       this.keep(this.workers, workerPlan(name, this.config, urls), home),
@@ -88,10 +96,22 @@ export class Supervisor {
       this.keep(this.ingresses, ingressPlan(name, this.config, urls), home),
     );
     const effects = processNames('effects', effectsProcesses).map((name) =>
-      this.keep(this.effects, effectsPlan(name, this.config, urls), home),
+      this.keep(this.effects, effectsPlan(name, this.config, urls, sandbox), home),
     );
     await all([...workers, ...effects, ...ingresses]);
-    return { url: localUrl(this.config), key, home };
+    return { url: localUrl(this.config), key, home, sandbox };
+  }
+
+  /** Null when it is not wanted. */
+  private async startSandbox(home: Home, urls: Urls): Promise<SandboxUrls | null> {
+    if (this.config.sandbox === 'off') return null;
+    const port = await findPortRow(SANDBOX_PORTS, this.config.sandboxPort);
+    this.say(`starting the sandbox gateways on ports ${port} to ${port + SANDBOX_PORTS - 1}`);
+    const sandbox = sandboxUrls(port);
+    const paths = await demoGateways(this.config, urls.databaseUrl, home);
+    await this.keep(this.sandbox, sandboxPlan(this.config, urls, port), home);
+    await aimSandbox(sandbox.control, localUrl(this.config), paths);
+    return sandbox;
   }
 
   private async startServers(home: Home): Promise<Urls> {
@@ -140,7 +160,8 @@ export class Supervisor {
   }
 
   private async stopAll(): Promise<void> {
-    for (const group of [this.ingresses, this.effects, this.workers, this.servers])
+    const { ingresses, effects, workers, sandbox, servers } = this;
+    for (const group of [ingresses, effects, workers, sandbox, servers])
       await Promise.all(group.map((keeper) => keeper.stop()));
     if (!this.lock) return;
     rmSync(join(this.config.home, 'run', 'supervisor.pid'), { force: true });

@@ -1,4 +1,5 @@
-// Three calls that show the product: a coupon checked, an earning posted, the balance read.
+// Calls that show the product: a coupon checked, an earning posted, the balance read, a payment
+// initiated.
 // They are made here, on the running system, so that what is printed is what was answered.
 
 export interface Step {
@@ -53,6 +54,17 @@ export const steps: readonly Step[] = [
     says: 'Read the balance',
     method: 'GET',
     path: '/v1/accounts/user:u_1:earnings/balance',
+  },
+  {
+    says: 'Initiate a payment; the same Idempotency-Key never charges twice',
+    method: 'POST',
+    path: '/v1/payments',
+    headers: { 'Idempotency-Key': 'first-payment' },
+    body: {
+      amount: { amount: 4999, currency: 'USD' },
+      customer_id: 'c_1',
+      method: { type: 'card', token: 'pm_card_visa' },
+    },
   },
 ];
 

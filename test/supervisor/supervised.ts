@@ -18,7 +18,13 @@ export class Supervised {
     const command = [join(root, 'src/main.ts'), 'up', '--home', home, '--port', String(port)];
     const child: ChildProcess = spawn(process.execPath, [...command, ...args], {
       cwd: root,
-      env: { ...process.env, LOG_LEVEL: 'warn', ...environment },
+      env: {
+        ...process.env,
+        LOG_LEVEL: 'warn',
+        // Homes run beside each other.
+        SANDBOX_PORT: String(port + 1),
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [child.stdout!, child.stderr!])

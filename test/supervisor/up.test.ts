@@ -12,7 +12,7 @@ import { openServices } from '../services.ts';
 import { Supervised } from './supervised.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'tallyrace-up-'));
-const parts = ['ingress', 'worker', 'redis', 'postgres'] as const;
+const parts = ['ingress', 'worker', 'effects', 'sandbox', 'redis', 'postgres'] as const;
 let port = 0;
 let up: Supervised;
 
@@ -42,6 +42,12 @@ describe('the life of a home', () => {
     expect(up.output).toContain('"verdict":"posted"');
     expect(up.output).toContain('"amount":1250');
     expect(await up.balance()).toMatchObject(balance);
+    const [, id] = /"id":"(pay_[^"]+)"/.exec(up.output)!;
+    await eventually('the payment is captured', async () => {
+      const headers = { Authorization: `Bearer ${up.key}` };
+      const answer = await fetch(`${up.url}/v1/payments/${id}`, { headers });
+      return (await answer.text()).includes('"status":"captured"');
+    });
   }, 60_000);
 
   test('the demo key is for its owner only', () => {

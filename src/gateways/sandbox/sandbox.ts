@@ -40,6 +40,9 @@ export interface Sandbox {
 
 const TICK_MS = 50;
 
+/** Its control and its two gateways: so many ports in a row. */
+export const SANDBOX_PORTS = 3;
+
 /** Where a sandbox with this port is reached. */
 export function sandboxUrls(port: number): SandboxUrls {
   return urlsOf({ control: port, stripe: port + 1, razorpay: port + 2 });
