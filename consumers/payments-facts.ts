@@ -39,6 +39,8 @@ export interface PaymentFacts {
   /** Asked to be captured; 0 when nothing was. */
   capture_asked: number;
   captured: number;
+  /** The ingress's clock when that was first known; null until then. */
+  captured_ms: number | null;
   fee: number;
   refunds: Readonly<Record<string, RefundFacts>>;
   disputes: Readonly<Record<string, DisputeFacts>>;

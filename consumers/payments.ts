@@ -39,6 +39,7 @@ import {
   withNews,
 } from './payments-facts.ts';
 import { type Command, commandTable, newsTable } from './payments-states.ts';
+import { statsRows } from './payments-stats.ts';
 
 const TABLE = 'payments';
 
@@ -200,7 +201,8 @@ function saved(
   after: PaymentFacts,
   calls: readonly Call[],
 ): Decision {
-  const body: PaymentFacts = { ...after, updated_ms: event.acceptedAt };
+  const captured_ms = after.captured_ms ?? (after.captured > 0 ? event.acceptedAt : null);
+  const body: PaymentFacts = { ...after, captured_ms, updated_ms: event.acceptedAt };
   const id = event.data.payment_id;
   const effects = [...calls, ...callsAfter(id, before, body)];
   return {
@@ -210,6 +212,7 @@ function saved(
     rows: [
       ...effects.map((call): Row => ({ table: 'effects', values: { ...call } })),
       auditRow(event, before, body),
+      ...statsRows(before, body),
     ],
   };
 }
@@ -241,6 +244,7 @@ function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number
     authorized: 0,
     capture_asked: 0,
     captured: 0,
+    captured_ms: null,
     fee: 0,
     refunds: {},
     disputes: {},

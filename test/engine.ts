@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { rules as allRules } from '../consumers/index.ts';
+import type { Topic } from '../schemas/events.ts';
 import { eventDefinition } from '../schemas/index.ts';
 import { createLog } from '../src/io/log.ts';
 import { Metrics } from '../src/io/metrics.ts';
@@ -39,13 +40,15 @@ export class Engine {
     readonly redis: Redis,
     private readonly appender: Appender,
     readonly tenant: number,
+    /** Whose streams are counted and waited for. */
+    private readonly topic: Topic,
   ) {}
 
-  static async open(stack: Stack, tenant: number): Promise<Engine> {
+  static async open(stack: Stack, tenant: number, topic: Topic = 'events'): Promise<Engine> {
     const redis = producerClient(stack.redisUrl, 'test-engine');
     await redisReady(redis);
     const appender = new Appender(redis, { bytesWaitingMax: 2 ** 24, entryEventsMax: 100 });
-    return new Engine(stack, redis, appender, tenant);
+    return new Engine(stack, redis, appender, tenant, topic);
   }
 
   /** Appends as the ingress would; gives the offsets. */
@@ -130,12 +133,12 @@ export class Engine {
       select sum(posted)::int as posted, sum(refused)::int as refused, sum(dead)::int as dead,
         sum(duplicate)::int as duplicate, sum(deferred)::int as deferred,
         sum(renumbered)::int as renumbered, sum(lost)::int as lost, sum(settled)::int as settled
-      from streams where stream like 'events.%'`;
+      from streams where stream like ${`${this.topic}.%`}`;
     return row as unknown as Counters;
   }
 
   private async appended(): Promise<number> {
-    const keys = Array.from({ length: PARTITIONS }, (_, p) => offsetKey('events', p));
+    const keys = Array.from({ length: PARTITIONS }, (_, p) => offsetKey(this.topic, p));
     const values = await this.redis.mget(...keys);
     return values.reduce((sum, value) => sum + Number(value ?? 0), 0);
   }

@@ -5,6 +5,8 @@ import { eventDefinition } from '../../schemas/index.ts';
 import { BalanceCache } from '../cache/balances.ts';
 import { closeCounters, untilOpen } from '../cache/redemption-life.ts';
 import { RedemptionScripts } from '../cache/redemption-scripts.ts';
+import type { Sql } from '../io/postgres.ts';
+import { rebuildPaymentStats } from '../store/payment-stats.ts';
 import { replayDryRun } from '../store/replay.ts';
 import { Failure, exitCodes } from './exit.ts';
 import { withRunningServers } from './servers.ts';
@@ -34,11 +36,23 @@ export function addReplay(program: Command): void {
     .description('rebuild the counters of coupons, and what is reserved, from the ledger')
     .action(() => withRunningServers(({ redis }) => rebuildCounters(new RedemptionScripts(redis))));
   verb
+    .command('payment-stats')
+    .description('make the roll-ups of payments anew, from the payments')
+    .action(() => withRunningServers(({ sql }) => rebuildStats(sql)));
+  verb
     .command('dry-run')
     .description('decide past events again, with the rules and terms of now; write nothing')
     .option('--type <type>', 'only events of this type')
     .option('--json', 'print JSON')
     .action((options: DryRunOptions) => dryRun(options));
+}
+
+async function rebuildStats(sql: Sql): Promise<void> {
+  const payments = await rebuildPaymentStats(sql, (done, of) => {
+    if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} days`);
+  });
+  if (process.stderr.isTTY) process.stderr.write('\r');
+  console.log(`${payments} payments are counted anew`);
 }
 
 /** Workers do it, once the ledger has every redemption that is on its way. */

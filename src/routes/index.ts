@@ -13,6 +13,7 @@ import { limitRoutes } from './limits.ts';
 import { type OpsParts, opsRoutes } from './ops.ts';
 import { paymentCommandRoutes } from './payment-commands.ts';
 import { type PaymentParts, paymentRoutes } from './payments.ts';
+import { paymentAnalyticsRoutes } from './payment-analytics.ts';
 import { redemptionRoutes } from './redemptions.ts';
 
 export type RouteParts = AccountParts &
@@ -34,6 +35,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...paymentRoutes(parts).map((route) => afterLedger(route, parts)),
     ...paymentCommandRoutes(parts),
     ...gatewayRoutes(parts),
+    ...paymentAnalyticsRoutes(parts),
     ...limitRoutes(parts),
     ...opsRoutes({
       ...parts,

@@ -31,6 +31,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   capturePayment: ['payments:write'],
   cancelPayment: ['payments:write'],
   refundPayment: ['payments:write'],
+  getPaymentAnalytics: ['payments:write', 'balances:read', 'finance:approve'],
   approvePayment: ['finance:approve'],
   rejectPayment: ['finance:approve'],
   putStripe: ['admin'],

@@ -2,7 +2,7 @@
 // Deferred events are tried again after every other one, as the worker does later.
 import { rules } from '../../consumers/index.ts';
 import type { PaymentFacts } from '../../consumers/payments-facts.ts';
-import type { Decision, State } from '../../src/ledger/decision.ts';
+import type { Decision, Row, State } from '../../src/ledger/decision.ts';
 
 export interface Step {
   type: string;
@@ -13,6 +13,8 @@ export class PaymentLedger {
   payment: PaymentFacts | null = null;
   readonly balances = new Map<string, number>();
   readonly calls: { key: string; kind: string; data: object }[] = [];
+  /** Of all tables. */
+  readonly rows: Row[] = [];
   private deferred: Step[] = [];
 
   constructor(payment: PaymentFacts | null = null) {
@@ -50,6 +52,7 @@ export class PaymentLedger {
       if (this.balances.get(name) === 0) this.balances.delete(name);
     }
     for (const { body } of decision.records ?? []) this.payment = body as PaymentFacts;
+    this.rows.push(...(decision.rows ?? []));
     for (const { table, values } of decision.rows ?? [])
       if (table === 'effects') this.calls.push(values as never);
     return decision;
