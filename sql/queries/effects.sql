@@ -10,26 +10,41 @@ create or replace function effects_write(p_rows jsonb) returns void language sql
   on conflict (key, tenant_id) do nothing
 $$;
 
--- Takes: a lane, how many, a mark of this claim, for how long it holds, in ms. Gives: calls that
--- are due, of all tenants, with what the try before said of itself: null too where it said nothing,
--- for while a call is under way nothing is known of it. A worker that dies leaves them due again
--- when its time is up.
+-- Takes: a lane, how many, a mark of this claim, for how long it holds, in ms; tenants that have
+-- enough calls under way, and tenants whose calls fail, of whom only what was never tried is given.
+-- Gives: calls that are due, with what the try before said of itself: null too where it said
+-- nothing, for while a call is under way nothing is known of it. A worker that dies leaves them due
+-- again when its time is up.
 -- Locks: the rows given, until the end of the statement; other workers pass them by.
 drop function if exists system_effects_claim(text, int, uuid, int);
-create function system_effects_claim(
-  p_lane text, p_limit int, p_claim uuid, p_hold_ms int
+create or replace function system_effects_claim(
+  p_lane text, p_limit int, p_claim uuid, p_hold_ms int, p_full int[], p_resting int[]
 ) returns table (key text, tenant_id int, kind text, data jsonb, attempts int, asked_at timestamptz,
-                 last_error text)
+                 last_error text, memory jsonb)
 language sql security definer set search_path = tallyrace, pg_temp as $$
   update effects e
     set claim = p_claim, attempts = e.attempts + 1, last_error = null,
         due_at = now() + make_interval(secs => p_hold_ms / 1000.0)
   from (select w.key, w.tenant_id, w.last_error from effects w
         where w.lane = p_lane and w.status = 'waiting' and w.due_at <= now()
+          and not w.tenant_id = any(p_full)
+          and (w.attempts = 0 or not w.tenant_id = any(p_resting))
         order by w.due_at limit p_limit for update skip locked) due
   where e.key = due.key and e.tenant_id = due.tenant_id
-  returning e.key, e.tenant_id, e.kind, e.data, e.attempts, e.asked_at, due.last_error
+  returning e.key, e.tenant_id, e.kind, e.data, e.attempts, e.asked_at, due.last_error, e.memory
 $$;
+
+-- Takes: a call, the mark of its claim, what its next try has to know, laid over what is known.
+-- Gives: whether the claim still held; where not, nothing was changed. Safe to repeat: yes.
+create or replace function system_effect_remember(
+  p_key text, p_tenant int, p_claim uuid, p_memory jsonb
+) returns boolean language plpgsql
+security definer set search_path = tallyrace, pg_temp as $$
+begin
+  update effects e set memory = coalesce(e.memory, '{}') || p_memory
+  where e.key = p_key and e.tenant_id = p_tenant and e.claim = p_claim and e.status = 'waiting';
+  return found;
+end $$;
 
 -- Takes: a call and the mark of its claim; its new status; when to try again, in ms, while it still
 -- waits; what went wrong. Gives: whether the claim still held. Safe to repeat: yes.

@@ -1,14 +1,15 @@
 // Carries out what payments ask of a gateway: charge, capture, cancel, refund; and says in events
 // what it answered.
-// Invariants: a charge is called failed only when certainly nobody was charged, since another
-// gateway is tried then. What became of a call that was not answered is looked up before anything
-// else is done. A charge that the gateway has not decided brings no news; it is asked again later.
+// Invariants: a charge is called failed only when certainly nobody was charged, and then it is over
+// for good, since another gateway is tried. What became of a call that was not answered is looked
+// up before anything else is done. What the gateway has not decided is asked again later.
 import type { DeclineReason, GatewayName } from '../../schemas/payments.ts';
 import {
   type ChargeRequest,
   type Gateway,
   type GatewayAnswer,
   GatewayBusy,
+  GatewayKeySpent,
   type GatewayNews,
   GatewayRefused,
   GatewayUnreachable,
@@ -32,7 +33,7 @@ export function gatewayLane(name: GatewayName): LaneOptions {
     backoff: { baseMs: 500, maxMs: 20_000 },
     // What may have been done is looked up for as long as it takes.
     attemptsMax: Number.MAX_SAFE_INTEGER,
-    breaker: { failures: 5, openMs: BREAKER_OPEN_MS },
+    breaker: { failures: 5, openMs: BREAKER_OPEN_MS, targets: 3 },
   };
 }
 export const BREAKER_OPEN_MS = 5_000;
@@ -47,7 +48,13 @@ const PATIENCE_MS = 60_000;
 /** Between two tries of what was not sent: waiting has not made it worse. */
 const AWAY_MS = 2_000;
 const soon: Outcome = { again: 'breaker open', afterMs: AWAY_MS };
-const NO_ACCOUNT = 'no account with the gateway';
+/** Between two tries of what only the tenant can put right. */
+const PUT_RIGHT_MS = 60_000;
+const noAccount: Outcome = { again: 'no account with the gateway', afterMs: PUT_RIGHT_MS };
+/** Between the first two looks at what the gateway has not decided, then twice as long each time. */
+const UNDECIDED_MS = { first: 60_000, most: 3_600_000 };
+/** Before another key: time for the gateway to put its own books right. */
+const KEY_SPENT_MS = 60_000;
 
 export function gatewayHandler(
   name: GatewayName,
@@ -65,22 +72,29 @@ export function gatewayHandler(
   return {
     async call(effect, signal) {
       const isFresh = mayBeElsewhere(effect);
-      const gateway = await open(effect.tenant).catch(() => undefined);
+      const gateway = await open(effect.tenant).catch((error: unknown) => {
+        log.warn({ effect: effect.key, error: String(error) }, 'secrets could not be read');
+        return undefined;
+      });
       // Ours to blame, not the gateway's: not for the breaker.
       if (gateway === undefined)
-        return { again: isFresh ? `${NEVER_SENT}: no secrets` : 'the secrets could not be read' };
+        return isFresh ? notSent(effect, 'no secrets') : { again: 'no secrets' };
       if (gateway === null)
-        return isFresh ? failed(name, effect, 'no_gateway_available') : { again: NO_ACCOUNT };
+        return isFresh ? failed(name, effect, 'no_gateway_available') : noAccount;
       try {
-        return newsOutcome(name, effect, await carryOut(gateway, effect, signal));
+        return outcomeOf(name, effect, await carryOut(gateway, effect, signal));
       } catch (error) {
         if (error instanceof GatewayUnreachable && isFresh)
           throw new TargetFailed(error.message, notSent(effect, error.message));
         if (error instanceof GatewayBusy)
           return { again: isFresh ? NEVER_SENT : error.message, afterMs: error.afterMs };
+        if (error instanceof GatewayKeySpent)
+          return effect.kind === 'charge' ? notSent(effect, error.message) : otherKey(effect);
         if (!(error instanceof GatewayRefused)) throw error;
         log.warn({ effect: effect.key, said: error.message }, 'a gateway has refused a call');
-        return refusedOutcome(name, effect, error, isFresh);
+        const outcome = refusedOutcome(name, effect, error, isFresh);
+        if (error.ofKey) throw new TargetFailed(error.message, outcome, true);
+        return outcome;
       }
     },
     refused: (effect) => (mayBeElsewhere(effect) ? notSent(effect, 'breaker open') : soon),
@@ -97,7 +111,7 @@ function carryOut(
   effect: ClaimedEffect,
   signal: AbortSignal,
 ): Promise<GatewayAnswer> {
-  const { key, kind, data, attempts } = effect;
+  const { key, kind, data, attempts, memory } = effect;
   if (kind === 'charge') return gateway.charge(chargeOf(effect), signal);
   const payment = {
     paymentId: String(data['payment_id']),
@@ -106,6 +120,7 @@ function carryOut(
     amount: Number(data['amount'] ?? 0),
     currency: String(data['currency']),
     again: attempts > 1,
+    keysSpent: keysSpent(memory),
   };
   if (kind === 'capture') return gateway.capture(key, payment, signal);
   if (kind === 'cancel') return gateway.cancel(key, payment, signal);
@@ -126,6 +141,7 @@ function chargeOf(effect: ClaimedEffect): ChargeRequest {
     customerId: String(data['customer_id']),
     orderId: (data['order_id'] as string | null | undefined) ?? null,
     askedAt,
+    first: effect.attempts === 1,
     again: !mayBeElsewhere(effect),
   };
 }
@@ -138,18 +154,18 @@ function refusedOutcome(
 ): Outcome {
   if (effect.kind === 'charge' && (isFresh || !ofKey)) return failed(name, effect, reason);
   // Until somebody sets a key that it takes.
-  if (ofKey) return { again: message };
+  if (ofKey) return { again: message, afterMs: PUT_RIGHT_MS };
   if (effect.kind !== 'refund') return { giveUp: message };
   const news: GatewayNews = {
     ...{ news: 'refund_failed', reference: String(effect.data['reference']) },
     ...{ amount: Number(effect.data['amount']), subject: effect.key },
   };
-  return newsOutcome(name, effect, news);
+  return told(name, effect, news);
 }
 
 function failed(name: GatewayName, effect: ClaimedEffect, declineReason: DeclineReason): Outcome {
   // The gateway has no object for it, so ours stands for it.
-  return newsOutcome(name, effect, {
+  return told(name, effect, {
     news: 'failed',
     reference: effect.key,
     amount: 0,
@@ -157,8 +173,28 @@ function failed(name: GatewayName, effect: ClaimedEffect, declineReason: Decline
   });
 }
 
-function newsOutcome(name: GatewayName, effect: ClaimedEffect, answer: GatewayAnswer): Outcome {
-  return { done: answer ? [reportOf(name, effect, answer)] : [] };
+/** A charge that is not decided is over for now: a webhook tells, or the look every minute does. */
+function outcomeOf(name: GatewayName, effect: ClaimedEffect, answer: GatewayAnswer): Outcome {
+  if (answer) return told(name, effect, answer);
+  if (effect.kind === 'charge') return { done: [] };
+  const { first, most } = UNDECIDED_MS;
+  const afterMs = Math.min(first * 2 ** Math.min(effect.attempts - 1, 10), most);
+  return { again: 'not decided', afterMs };
+}
+
+function told(name: GatewayName, effect: ClaimedEffect, news: GatewayNews): Outcome {
+  const done = [reportOf(name, effect, news)];
+  return effect.kind === 'charge' && news.news === 'failed' ? { done, final: true } : { done };
+}
+
+/** Not at once: what the gateway did under the old key is looked for once more. */
+function otherKey({ memory }: ClaimedEffect): Outcome {
+  const spent = keysSpent(memory) + 1;
+  return { again: 'a key is spent', afterMs: KEY_SPENT_MS, memory: { keys_spent: spent } };
+}
+
+function keysSpent(memory: ClaimedEffect['memory']): number {
+  return Number(memory['keys_spent'] ?? 0);
 }
 
 function reportOf(gateway: GatewayName, { data }: ClaimedEffect, said: GatewayNews): Report {

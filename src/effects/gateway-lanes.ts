@@ -50,22 +50,9 @@ export async function openGatewayLanes(parts: GatewayLanesParts) {
 function laneOf(parts: GatewayLanesParts, accounts: GatewayAccounts, name: GatewayName): Lane {
   const options = gatewayLane(name);
   const metrics = parts.metricsOf(options.name);
-  const teller = new TroubleTeller(parts.redis, name, BREAKER_OPEN_MS);
-  const told: LaneMetrics = {
-    ...metrics,
-    breaker(state) {
-      metrics.breaker(state);
-      teller.breaker(state);
-    },
-    seconds: {
-      observe(seconds, times) {
-        metrics.seconds.observe(seconds, times);
-        teller.took(seconds);
-      },
-    },
-  };
+  const watcher = new TroubleTeller(parts.redis, name, BREAKER_OPEN_MS);
   const handler = gatewayHandler(name, gatewayOpener(accounts, name, parts.urls), parts.log);
-  return new Lane({ ...parts.shared, handler, metrics: told }, options);
+  return new Lane({ ...parts.shared, handler, metrics, watcher }, options);
 }
 
 async function askAgain(sql: Sql, lanes: readonly Lane[]): Promise<void> {

@@ -1,10 +1,10 @@
 // What lanes measure.
-import { CircuitState } from 'cockatiel';
 import type { Histogram, Metrics } from '../io/metrics.ts';
 
 export interface LaneMetrics {
   readonly seconds: Histogram;
-  breaker(state: CircuitState): void;
+  /** How many targets are left alone. */
+  held(count: number): void;
   settled(kind: string, as: string): void;
 }
 
@@ -15,13 +15,13 @@ export function laneMetrics(metrics: Metrics, lane: string): LaneMetrics {
     ['lane', 'kind', 'outcome'],
   );
   const open = metrics
-    .gauge('tallyrace_breaker_open', '1 while calls of this lane are held back', ['lane'])
+    .gauge('tallyrace_breaker_open', 'Targets of this lane whose calls are held back', ['lane'])
     .labels(lane);
   return {
     seconds: metrics
       .histogram('tallyrace_effect_duration_seconds', 'One call to the outside world', ['lane'])
       .labels(lane),
-    breaker: (state) => open.set(state === CircuitState.Closed ? 0 : 1),
+    held: (count) => open.set(count),
     settled: (kind, as) => settled.labels(lane, kind, as).inc(),
   };
 }

@@ -1,7 +1,7 @@
 // What every gateway can do, in one vocabulary for all. The adapters speak HTTP; nobody else knows
 // how.
 // Invariants: every command carries our key, and the gateway does it once for each key. A method
-// that throws has left us not knowing, unless it throws one of the three errors below.
+// that throws has left us not knowing, unless it throws one of the errors below.
 import type { DeclineReason, GatewayName } from '../../schemas/payments.ts';
 import type { NewsKind } from '../../schemas/payments-events.ts';
 
@@ -20,6 +20,10 @@ export class GatewayRefused extends Error {
     super(said);
   }
 }
+
+/** Our key for it brings nothing but an old failure any more, and nothing was done under it: it may
+ * be tried under another, once that has been looked at again. */
+export class GatewayKeySpent extends Error {}
 
 /** It was turned away before anything was done; later it may do. */
 export class GatewayBusy extends Error {
@@ -41,6 +45,8 @@ export interface ChargeRequest {
   customerId: string;
   orderId: string | null;
   askedAt: Date;
+  /** Nothing can be there. Later tries look, even where nobody can have been charged. */
+  first: boolean;
   /** An earlier try may have been carried out: what it left is looked up, and gone on with. */
   again: boolean;
 }
@@ -70,6 +76,8 @@ export interface GatewayPayment {
   currency: string;
   /** Asked for before: it may be done already. */
   again: boolean;
+  /** How many of our keys for it are spent. */
+  keysSpent: number;
 }
 
 export interface Gateway {

@@ -1,9 +1,9 @@
-// Which gateways are in trouble, told by those who call them to those who choose between them.
+// Which gateways are in trouble, and for whom, told by those who call them to those who choose
+// between them.
 // Invariant: a word lives for seconds, so that a gateway which nobody calls any more is tried
 // again; what is chosen by it is only the order, so a wrong word costs time, never money.
-import { CircuitState } from 'cockatiel';
 import type { Redis } from 'ioredis';
-import { type GatewayName, gatewayNames } from '../../schemas/payments.ts';
+import { type GatewayName } from '../../schemas/payments.ts';
 import type { Log } from '../io/log.ts';
 import { type Periodic, periodic } from '../io/periodic.ts';
 
@@ -12,12 +12,17 @@ const SLOW_TTL_MS = 10_000;
 const LOOK_MS = 1_000;
 /** How much the last call counts against those before it. */
 const SHARE_OF_LAST = 0.2;
+const TENANTS_MAX = 5_000;
 
-const keyOf = (name: GatewayName): string => `tallyrace:gateway:${name}:trouble`;
+/** Members are gateways, or gateways for one tenant; scores are when the word is over. */
+const TROUBLE = 'tallyrace:gateways:trouble';
+const wordOf = (name: GatewayName, tenant: string | null): string =>
+  tenant === null ? name : `${name} ${tenant}`;
 
 /** For those who call. */
 export class TroubleTeller {
-  private meanS = 0;
+  /** How long calls of a tenant take, in the mean. */
+  private readonly meansS = new Map<string, number>();
 
   constructor(
     private readonly redis: Redis,
@@ -26,25 +31,35 @@ export class TroubleTeller {
     private readonly downMs: number,
   ) {}
 
-  breaker(state: CircuitState): void {
-    if (state === CircuitState.Open) this.tell('down', this.downMs);
-    if (state === CircuitState.Closed) this.redis.del(keyOf(this.name)).catch(() => {});
+  heldBack(tenant: string | null, isHeld: boolean): void {
+    if (isHeld) this.tell(tenant, this.downMs);
+    else this.redis.zrem(TROUBLE, wordOf(this.name, tenant)).catch(() => {});
   }
 
-  took(seconds: number): void {
-    this.meanS += (seconds - this.meanS) * SHARE_OF_LAST;
-    if (this.meanS > SLOW_S) this.tell('slow', SLOW_TTL_MS);
+  took(tenant: string, seconds: number): void {
+    const before = this.meansS.get(tenant) ?? 0;
+    const mean = before + (seconds - before) * SHARE_OF_LAST;
+    this.meansS.delete(tenant);
+    this.meansS.set(tenant, mean);
+    if (this.meansS.size > TENANTS_MAX) this.meansS.delete(this.meansS.keys().next().value!);
+    if (mean > SLOW_S) this.tell(tenant, SLOW_TTL_MS);
   }
 
   /** Nobody is told while Redis is away: then no payment comes in either. */
-  private tell(trouble: string, forMs: number): void {
-    this.redis.set(keyOf(this.name), trouble, 'PX', forMs).catch(() => {});
+  private tell(tenant: string | null, forMs: number): void {
+    const now = Date.now();
+    this.redis
+      .pipeline()
+      .zadd(TROUBLE, 'GT', now + forMs, wordOf(this.name, tenant))
+      .zremrangebyscore(TROUBLE, '-inf', now)
+      .exec()
+      .catch(() => {});
   }
 }
 
 /** For those who choose. */
 export class TroubleListener {
-  private troubled = new Set<GatewayName>();
+  private troubled: ReadonlySet<string> = new Set();
   private readonly looking: Periodic;
 
   constructor(
@@ -54,13 +69,12 @@ export class TroubleListener {
     this.looking = periodic('trouble of gateways', LOOK_MS, () => this.look(), log);
   }
 
-  has(name: GatewayName): boolean {
-    return this.troubled.has(name);
+  has(name: GatewayName, tenant: number): boolean {
+    return this.troubled.has(name) || this.troubled.has(wordOf(name, String(tenant)));
   }
 
   async look(): Promise<void> {
-    const told = await this.redis.mget(...gatewayNames.map(keyOf));
-    this.troubled = new Set(gatewayNames.filter((_, index) => told[index] !== null));
+    this.troubled = new Set(await this.redis.zrangebyscore(TROUBLE, Date.now(), '+inf'));
   }
 
   stop(): Promise<void> {

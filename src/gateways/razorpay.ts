@@ -13,6 +13,23 @@ import {
   GatewayUnreachable,
   noteOf,
 } from './gateway.ts';
+import {
+  type Known,
+  type Order,
+  type Payment,
+  type Refund,
+  accepted,
+  compact,
+  errorOf,
+  furthestOf,
+  lookedUp,
+  newsOf,
+  notesOf,
+  receiptOf,
+  refundNews,
+  refusalOf,
+  tokenOf,
+} from './razorpay-words.ts';
 import { type Send, type WireAnswer, wire } from './wire.ts';
 
 export interface RazorpayOptions {
@@ -24,24 +41,6 @@ export interface RazorpayOptions {
   contact: string;
   timeoutMs: number;
 }
-
-interface Payment {
-  id: string;
-  status: string;
-  amount: number;
-  fee?: number | null;
-  error_reason?: string | null;
-}
-
-interface Refund {
-  id: string;
-  status: string;
-  amount: number;
-  notes?: Readonly<Record<string, string>> | [];
-}
-
-/** Of several payments of one order, the furthest is what became of it. */
-const furthest = ['captured', 'refunded', 'authorized', 'created', 'failed'];
 
 export class Razorpay implements Gateway {
   readonly name = 'razorpay';
@@ -57,17 +56,15 @@ export class Razorpay implements Gateway {
   }
 
   async charge(request: ChargeRequest, signal: AbortSignal): Promise<GatewayAnswer> {
-    const known = request.again ? await this.orderOf(request, signal) : null;
-    const paid = known === null ? null : await this.paymentOf(known, signal);
-    if (paid) return await this.goOn(paid, request, signal);
-    const order = known ?? (await this.createOrder(request, signal));
+    const known = request.first ? null : await this.lookFor(request, signal);
+    if (known?.paid) return await this.goOn(known.paid, request, signal);
+    const order = known?.order ?? (await this.createOrder(request, signal));
     return await this.pay(order, request, signal);
   }
 
   async find(request: ChargeRequest, signal: AbortSignal): Promise<GatewayAnswer | 'absent'> {
-    const order = await this.orderOf(request, signal);
-    const paid = order === null ? null : await this.paymentOf(order, signal);
-    return paid ? newsOf(paid) : 'absent';
+    const known = await this.known(request, signal);
+    return known?.paid ? newsOf(known.paid) : 'absent';
   }
 
   /** The whole authorised amount: Razorpay captures no parts. */
@@ -177,7 +174,7 @@ export class Razorpay implements Gateway {
         ...{ news: 'failed', reference, amount: 0 },
         declineReason: declineReasonOf('razorpay', reason),
       };
-    const paid = await this.paymentOf(order, signal);
+    const paid = furthestOf(await this.paymentsOf(order, signal));
     if (paid) return newsOf(paid);
     accepted(answer);
     throw new Error('the gateway named no payment');
@@ -190,23 +187,36 @@ export class Razorpay implements Gateway {
   ): Promise<GatewayAnswer> {
     if (payment.status !== 'authorized' || request.capture === 'manual') return newsOf(payment);
     const { key, paymentId, attempt, amount, currency, again } = request;
-    const captured = { reference: payment.id, paymentId, attempt, amount, currency, again };
+    const asked = { paymentId, attempt, amount, currency, again };
+    const captured = { ...asked, reference: payment.id, keysSpent: 0 };
     return await this.capture(key, captured, signal);
   }
 
-  private async orderOf(request: ChargeRequest, signal: AbortSignal): Promise<string | null> {
-    const path = `/v1/orders?receipt=${encodeURIComponent(receiptOf(request))}`;
-    const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
-    const [first] = body['items'] as { id: string }[];
-    return first?.id ?? null;
+  /** Where nobody can have been charged, trouble in looking is trouble before the charge. */
+  private async lookFor(request: ChargeRequest, signal: AbortSignal): Promise<Known | null> {
+    return await this.known(request, signal).catch((error: unknown) => {
+      if (request.again || error instanceof GatewayRefused || error instanceof GatewayBusy)
+        throw error;
+      throw new GatewayUnreachable(`could not look: ${String(error)}`);
+    });
   }
 
-  private async paymentOf(order: string, signal: AbortSignal): Promise<Payment | null> {
+  /** A receipt has several orders when the answer to the first did not come, or came too late: the
+   * oldest is the one that is paid, by everybody, so that it is paid once. */
+  private async known(request: ChargeRequest, signal: AbortSignal): Promise<Known | null> {
+    const path = `/v1/orders?receipt=${encodeURIComponent(receiptOf(request))}&count=100`;
+    const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
+    const orders = (body['items'] as Order[]).toSorted(
+      (a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1),
+    );
+    const paid = await Promise.all(orders.map(({ id }) => this.paymentsOf(id, signal)));
+    return orders[0] ? { order: orders[0].id, paid: furthestOf(paid.flat()) } : null;
+  }
+
+  private async paymentsOf(order: string, signal: AbortSignal): Promise<Payment[]> {
     const path = `/v1/orders/${encodeURIComponent(order)}/payments`;
     const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
-    const rank = ({ status }: Payment): number => furthest.indexOf(status);
-    const [first] = (body['items'] as Payment[]).toSorted((a, b) => rank(a) - rank(b));
-    return first ?? null;
+    return body['items'] as Payment[];
   }
 
   private async read(id: string, signal: AbortSignal): Promise<Payment> {
@@ -225,69 +235,4 @@ export class Razorpay implements Gateway {
   ): Promise<WireAnswer> {
     return await this.send({ method: 'POST', path, body: JSON.stringify(fields), headers }, signal);
   }
-}
-
-function newsOf({ id: reference, status, amount, fee, error_reason }: Payment): GatewayAnswer {
-  if (status === 'captured' || status === 'refunded')
-    return { news: 'captured', reference, amount, ...(fee && { fee }) };
-  if (status === 'authorized') return { news: 'authorized', reference, amount };
-  if (status !== 'failed') return null;
-  const declineReason = declineReasonOf('razorpay', error_reason);
-  return { news: 'failed', reference, amount: 0, declineReason };
-}
-
-function refundNews({ status, amount }: Refund, subject: string, reference: string): GatewayAnswer {
-  if (status === 'processed') return { news: 'refund_succeeded', reference, amount, subject };
-  return status === 'failed' ? { news: 'refund_failed', reference, amount, subject } : null;
-}
-
-/** Receipts have 40 characters at most. */
-function receiptOf({ paymentId, attempt }: ChargeRequest): string {
-  return `${compact(paymentId)}:${attempt}`;
-}
-
-function compact(id: string): string {
-  return id.replaceAll('-', '');
-}
-
-function notesOf(request: ChargeRequest): object {
-  const notes = { ...noteOf(request), tallyrace_key: request.key, customer_id: request.customerId };
-  return request.orderId === null ? notes : { ...notes, order_id: request.orderId };
-}
-
-/** `cust_…:token_…` where the token belongs to a customer of Razorpay's. */
-function tokenOf(token: string): [token: string, customer: string | null] {
-  const [, customer, of] = /^(cust_[^:]+):(.+)$/.exec(token) ?? [];
-  return customer !== undefined && of !== undefined ? [of, customer] : [token, null];
-}
-
-function accepted(answer: WireAnswer): WireAnswer {
-  if (answer.status === 200) return answer;
-  if (answer.status === 409) throw new Error('the gateway is at it already');
-  throw refusalOf(answer);
-}
-
-/** Whatever is wrong with a look, it says nothing of what was looked for. */
-function lookedUp(answer: WireAnswer): WireAnswer {
-  if (answer.status === 200) return answer;
-  const refusal = refusalOf(answer);
-  throw refusal.ofKey ? refusal : new Error(`could not look: ${answer.status}`);
-}
-
-function refusalOf(answer: WireAnswer): GatewayRefused {
-  const { code, reason } = errorOf(answer);
-  const said = [answer.status, code, reason].filter((word) => word !== undefined).join(' ');
-  const ofKey = answer.status === 401 || answer.status === 403;
-  return new GatewayRefused('processing_error', `refused: ${said}`, ofKey);
-}
-
-interface RazorpayError {
-  code?: string;
-  reason?: string;
-  metadata?: { payment_id?: string };
-}
-
-function errorOf({ body }: WireAnswer): RazorpayError {
-  const error = body['error'];
-  return typeof error === 'object' && error !== null ? error : {};
 }

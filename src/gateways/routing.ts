@@ -96,7 +96,7 @@ export async function openGatewayDesk({ redis, sql, vault, log }: DeskParts): Pr
       gatewaysInOrder(asked, paymentId, {
         routing: rules.get(tenant),
         accounts: accounts.namesOf(tenant),
-        isTroubled: (name) => trouble.has(name),
+        isTroubled: (name) => trouble.has(name, tenant),
       }),
     endpointOf: (endpoint) => accounts.endpointOf(endpoint),
     async refresh() {

@@ -1,7 +1,7 @@
 // Stripe by its public HTTP API. A charge is two calls: an intent is made, which moves no money,
 // and is confirmed, which does.
 // Invariants: one intent for each key of ours; an intent is confirmed, captured and cancelled once
-// at most by its own state, so these need no key, and a saved 500 is not given again for a day.
+// at most by its own state, so these need no key, and no saved 500 is given again for a day.
 import { declineReasonOf } from '../../schemas/payments-declines.ts';
 import {
   type ChargeRequest,
@@ -97,7 +97,7 @@ export class Stripe implements Gateway {
     payment: GatewayPayment,
     signal: AbortSignal,
   ): Promise<GatewayAnswer> {
-    const { reference, amount, again } = payment;
+    const { reference, amount, again, keysSpent } = payment;
     const told = (refund: Refund) => refundNews(refund, refundId, reference);
     if (again) {
       const path = `/v1/refunds?${formOf({ payment_intent: reference, limit: 100 })}`;
@@ -109,29 +109,35 @@ export class Stripe implements Gateway {
     }
     const metadata = { ...noteOf(payment), refund_id: refundId };
     const fields = { payment_intent: reference, amount, metadata };
-    const { body } = accepted(await this.post('/v1/refunds', fields, signal, refundId));
+    const key = keysSpent === 0 ? refundId : `${refundId}:${keysSpent}`;
+    const { body } = accepted(await this.post('/v1/refunds', fields, signal, key));
     return told(body as unknown as Refund);
   }
 
   /** The intent of this key, made if there is none. Nobody is charged by it. */
   private async intentOf(request: ChargeRequest, signal: AbortSignal): Promise<string> {
-    if (this.now() - request.askedAt.getTime() > KEY_HOLDS_MS) {
-      const found = await this.search(request.key, signal);
+    const { key, askedAt } = request;
+    if (this.now() - askedAt.getTime() > KEY_HOLDS_MS) {
+      const found = await this.search(key, signal);
       if (found) return found;
     }
     try {
-      const made = await this.post(
-        '/v1/payment_intents',
-        intentFields(request),
-        signal,
-        request.key,
-      );
+      const made = await this.post('/v1/payment_intents', intentFields(request), signal, key);
+      if (made.status === 400 && errorOf(made).type === 'idempotency_error')
+        return await this.madeBefore(key, signal);
       return String(accepted(made).body['id']);
     } catch (error) {
       if (request.again || error instanceof GatewayRefused || error instanceof GatewayBusy)
         throw error;
       throw new GatewayUnreachable(`no intent was made: ${messageOf(error)}`);
     }
+  }
+
+  /** By an earlier release, that asked in other words under the same key. */
+  private async madeBefore(key: string, signal: AbortSignal): Promise<string> {
+    const found = await this.search(key, signal);
+    if (found) return found;
+    throw new Error('the key was used, and what for is not found yet');
   }
 
   /** Of several, made after a key was forgotten, the one that has gone furthest. */

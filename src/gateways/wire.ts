@@ -1,7 +1,7 @@
 // One request to a gateway over HTTP: sent once, within a time, never followed elsewhere.
-// Invariant: it tells apart what was never sent, what was turned away, and what nobody knows; and
-// no error carries a secret or what was sent.
-import { GatewayBusy, GatewayUnreachable } from './gateway.ts';
+// Invariant: it tells apart what was never sent, what was turned away, what the gateway answered in
+// its own words, and what nobody knows; and no error carries a secret or what was sent.
+import { GatewayBusy, GatewayKeySpent, GatewayUnreachable } from './gateway.ts';
 
 export interface WireOptions {
   /** Without a slash at its end. */
@@ -19,7 +19,7 @@ export interface WireRequest {
 
 export interface WireAnswer {
   status: number;
-  /** Empty where the body is not an object of JSON. */
+  /** Of an error: with `error`, an object. */
   body: Readonly<Record<string, unknown>>;
 }
 
@@ -48,8 +48,12 @@ export function wire({ baseUrl, headers, timeoutMs }: WireOptions): Send {
     const { status } = response;
     const text = await response.text();
     if (status === 429) throw new GatewayBusy(patienceOf(response.headers));
-    if (status >= 500) throw new Error(`the gateway answered ${status}`);
-    return { status, body: objectOf(text) };
+    if (status >= 500) throw brokenBy(status, response.headers);
+    const body = objectOf(text);
+    // A proxy in between, or an address that is not the gateway's: nobody has said anything.
+    if (!body || (status !== 200 && typeof body['error'] !== 'object'))
+      throw new Error(`${status}, and not in the gateway's words`);
+    return { status, body };
   };
 }
 
@@ -60,17 +64,24 @@ function notAnswered(error: unknown): Error {
   return new Error(name === 'TimeoutError' ? 'no answer in time' : `no answer: ${code || name}`);
 }
 
+/** Stripe gives a saved 500 again and again for a key. */
+function brokenBy(status: number, headers: Headers): Error {
+  const said = `the gateway answered ${status}`;
+  const isOld = headers.get('idempotent-replayed') === 'true';
+  return isOld ? new GatewayKeySpent(`${said}, as before`) : new Error(said);
+}
+
 function patienceOf(headers: Headers): number {
   const seconds = Number(headers.get('retry-after'));
   return seconds > 0 ? Math.min(seconds * 1_000, BUSY_MS_MAX) : BUSY_MS;
 }
 
-function objectOf(text: string): WireAnswer['body'] {
+function objectOf(text: string): WireAnswer['body'] | null {
   try {
     const body: unknown = JSON.parse(text);
-    return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body } : {};
+    return typeof body === 'object' && body !== null && !Array.isArray(body) ? { ...body } : null;
   } catch {
-    return {};
+    return null;
   }
 }
 

@@ -4,7 +4,6 @@ import { TroubleTeller } from '../../src/gateways/health.ts';
 import { type Known, gatewaysInOrder, openGatewayDesk } from '../../src/gateways/routing.ts';
 import { createLog } from '../../src/io/log.ts';
 import { producerClient, redisReady } from '../../src/io/redis.ts';
-import { CircuitState } from 'cockatiel';
 import { openVault } from '../../src/store/secrets.ts';
 import { openDoor } from '../http/door.ts';
 
@@ -110,14 +109,25 @@ describe('the desk of an ingress', async () => {
     expect(desk.gatewaysFor(tenant, asked, 'pay_1')).toEqual(['razorpay', 'stripe']);
 
     const teller = new TroubleTeller(redis, 'razorpay', 60_000);
-    teller.breaker(CircuitState.Open);
-    await desk.refresh();
-    expect(desk.gatewaysFor(tenant, asked, 'pay_1')).toEqual(['stripe', 'razorpay']);
-    teller.breaker(CircuitState.Closed);
-    await desk.refresh();
-    expect(desk.gatewaysFor(tenant, asked, 'pay_1')).toEqual(['razorpay', 'stripe']);
-    for (let call = 0; call < 5; call++) teller.took(8);
-    await desk.refresh();
-    expect(desk.gatewaysFor(tenant, asked, 'pay_1')).toEqual(['stripe', 'razorpay']);
+    const orderWhen = async (told: () => void): Promise<readonly string[]> => {
+      told();
+      await desk.refresh();
+      return desk.gatewaysFor(tenant, asked, 'pay_1');
+    };
+    const [well, troubled] = [
+      ['razorpay', 'stripe'],
+      ['stripe', 'razorpay'],
+    ];
+    expect(await orderWhen(() => teller.heldBack(String(tenant), true))).toEqual(troubled);
+    expect(await orderWhen(() => teller.heldBack(String(tenant), false))).toEqual(well);
+    // Another tenant's trouble is its own; everybody's is everybody's.
+    expect(await orderWhen(() => teller.heldBack(String(tenant + 1), true))).toEqual(well);
+    expect(await orderWhen(() => teller.heldBack(null, true))).toEqual(troubled);
+    expect(await orderWhen(() => teller.heldBack(null, false))).toEqual(well);
+    const slow = (of: number): void => {
+      for (let call = 0; call < 5; call++) teller.took(String(of), 8);
+    };
+    expect(await orderWhen(() => slow(tenant + 1))).toEqual(well);
+    expect(await orderWhen(() => slow(tenant))).toEqual(troubled);
   });
 });

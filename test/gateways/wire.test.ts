@@ -1,6 +1,6 @@
 // What one request to a gateway tells apart, over real sockets: never sent, turned away, unknown.
 import { afterAll, expect, test } from 'bun:test';
-import { GatewayBusy, GatewayUnreachable } from '../../src/gateways/gateway.ts';
+import { GatewayBusy, GatewayKeySpent, GatewayUnreachable } from '../../src/gateways/gateway.ts';
 import { type WireRequest, formOf, wire } from '../../src/gateways/wire.ts';
 import { declineReasonOf } from '../../schemas/payments-declines.ts';
 import { findFreePort } from '../../src/supervisor/ports.ts';
@@ -17,7 +17,13 @@ const server = Bun.serve({
     if (path === '/hang') return new Promise<Response>(() => {});
     if (path === '/broken') return new Response('{"error":{}}', { status: 500 });
     if (path === '/elsewhere') return Response.redirect('http://127.0.0.1:1/', 307);
+    if (path === '/refusal') return Response.json({ error: { code: 'no' } }, { status: 400 });
     if (path === '/page') return new Response('<html>', { status: 400 });
+    if (path === '/welcome') return new Response('<html>');
+    if (path === '/list') return Response.json([]);
+    if (path === '/other') return Response.json({ message: 'no route' }, { status: 404 });
+    const headers = { 'Idempotent-Replayed': 'true' };
+    if (path === '/replayed') return Response.json({ error: {} }, { status: 500, headers });
     return Response.json({ id: 'x_1' });
   },
 });
@@ -50,7 +56,19 @@ async function errorOf(sending: Promise<unknown>): Promise<Error> {
 
 test('an answer is its status and its object', async () => {
   expect(await send('/')).toEqual({ status: 200, body: { id: 'x_1' } });
-  expect(await send('/page')).toEqual({ status: 400, body: {} });
+  expect(await send('/refusal')).toEqual({ status: 400, body: { error: { code: 'no' } } });
+});
+
+test('what somebody in between says is unknown', async () => {
+  for (const path of ['/page', '/welcome', '/list', '/other', '/elsewhere']) {
+    const { message } = await errorOf(send(path));
+    expect(message).toEndWith("not in the gateway's words");
+  }
+});
+
+test('a 500 that was saved for a key says so', async () => {
+  expect(await errorOf(send('/replayed'))).toBeInstanceOf(GatewayKeySpent);
+  expect(await errorOf(send('/broken'))).not.toBeInstanceOf(GatewayKeySpent);
 });
 
 test('no connection is never sent', async () => {
@@ -92,7 +110,7 @@ test('turned away says for how long', async () => {
 });
 
 test('no secret follows a redirection', async () => {
-  expect((await send('/elsewhere')).status).toBe(307);
+  expect((await errorOf(send('/elsewhere'))).message).toStartWith('307');
 });
 
 test('a form nests as Stripe reads it', () => {
