@@ -81,7 +81,7 @@ export class Breakers {
     }
   }
 
-  private countsForAll(error: Error): boolean {
+  private countsForAll(error: unknown): boolean {
     if (!(error instanceof Failed) || this.events.isOfTargetOnly(error.cause)) return false;
     const isFirst = !this.failing.has(error.target);
     this.failing.add(error.target);
@@ -118,7 +118,7 @@ class Breaker {
 
   constructor(
     private readonly options: BreakerOptions,
-    counts: (error: Error) => boolean,
+    counts: (error: unknown) => boolean,
     onChange: (isHeld: boolean) => void,
   ) {
     this.policy = circuitBreaker(handleWhen(counts), {

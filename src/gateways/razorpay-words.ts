@@ -38,7 +38,13 @@ export function furthestOf(payments: readonly Payment[]): Payment | null {
   return payments.toSorted((a, b) => rank(a) - rank(b))[0] ?? null;
 }
 
-export function newsOf({ id: reference, status, amount, fee, error_reason }: Payment): GatewayAnswer {
+export function newsOf({
+  id: reference,
+  status,
+  amount,
+  fee,
+  error_reason,
+}: Payment): GatewayAnswer {
   if (status === 'captured' || status === 'refunded')
     return { news: 'captured', reference, amount, ...(fee && { fee }) };
   if (status === 'authorized') return { news: 'authorized', reference, amount };
@@ -47,7 +53,11 @@ export function newsOf({ id: reference, status, amount, fee, error_reason }: Pay
   return { news: 'failed', reference, amount: 0, declineReason };
 }
 
-export function refundNews({ status, amount }: Refund, subject: string, reference: string): GatewayAnswer {
+export function refundNews(
+  { status, amount }: Refund,
+  subject: string,
+  reference: string,
+): GatewayAnswer {
   if (status === 'processed') return { news: 'refund_succeeded', reference, amount, subject };
   return status === 'failed' ? { news: 'refund_failed', reference, amount, subject } : null;
 }

@@ -49,11 +49,11 @@ export function wire({ baseUrl, headers, timeoutMs }: WireOptions): Send {
     const text = await response.text();
     if (status === 429) throw new GatewayBusy(patienceOf(response.headers));
     if (status >= 500) throw brokenBy(status, response.headers);
-    const body = objectOf(text);
+    const answer = objectOf(text);
     // A proxy in between, or an address that is not the gateway's: nobody has said anything.
-    if (!body || (status !== 200 && typeof body['error'] !== 'object'))
+    if (!answer || (status !== 200 && typeof answer['error'] !== 'object'))
       throw new Error(`${status}, and not in the gateway's words`);
-    return { status, body };
+    return { status, body: answer };
   };
 }
 

@@ -1,7 +1,13 @@
 // Lanes against a real Postgres: calls are made at least once under their keys, settled once, held
 // back by a breaker, bounded by a bulkhead, and taken over from a worker that died.
-import { afterAll, beforeEach, expect, test } from 'bun:test';
-import { Lane, type LaneHandler, type LaneOptions, type Report } from '../../src/effects/lane.ts';
+import { afterAll, beforeEach, describe, expect, test } from 'bun:test';
+import {
+  Lane,
+  type LaneHandler,
+  type LaneOptions,
+  type LaneParts,
+  type Report,
+} from '../../src/effects/lane.ts';
 import { laneMetrics } from '../../src/effects/metrics.ts';
 import { createLog } from '../../src/io/log.ts';
 import { Metrics } from '../../src/io/metrics.ts';
@@ -11,6 +17,7 @@ import { openStack } from '../stack.ts';
 
 const stack = await openStack('lane');
 const { id: tenant } = await stack.createTenant('lane');
+const { id: other } = await stack.createTenant('other');
 const store = effectStore(stack.sql);
 const reported: string[] = [];
 const lanes: Lane[] = [];
@@ -24,15 +31,19 @@ const options: LaneOptions = {
   breaker: { failures: 5, openMs: 100 },
 };
 
-async function ask(keys: readonly string[]): Promise<void> {
+async function ask(keys: readonly string[], of = tenant): Promise<void> {
   const rows = keys.map((key) => ({
-    ...{ key, tenant_id: tenant, lane: 'test', kind: 'ping', data: { key } },
+    ...{ key, tenant_id: of, lane: 'test', kind: 'ping', data: { key } },
     event_key: '00000000-0000-0000-0000-000000000001',
   }));
   await stack.owner`select effects_write(${JSON.stringify(rows)}::text::jsonb)`;
 }
 
-function start(handler: LaneHandler, more: Partial<LaneOptions> = {}): Lane {
+function start(
+  handler: LaneHandler,
+  more: Partial<LaneOptions> = {},
+  parts: Partial<LaneParts> = {},
+): Lane {
   const lane = new Lane(
     {
       store,
@@ -43,12 +54,25 @@ function start(handler: LaneHandler, more: Partial<LaneOptions> = {}): Lane {
       },
       metrics: laneMetrics(new Metrics(), 'test'),
       log: createLog('lane', 'silent'),
+      ...parts,
     },
     { ...options, ...more },
   );
   lanes.push(lane);
   lane.start();
   return lane;
+}
+
+/** As when the process dies between the event and its word that the call is done, once. */
+function dyingAfterReport(): Partial<LaneParts> {
+  let deaths = 1;
+  return {
+    store: {
+      ...store,
+      done: (effect) =>
+        deaths-- > 0 ? Promise.reject(new Error('it has died')) : store.done(effect),
+    },
+  };
 }
 
 async function statuses(): Promise<Record<string, number>> {
@@ -101,19 +125,45 @@ test('one that fails is made again under the same key, until it is not worth it'
   expect(row!['last_error']).toBe('not now');
 });
 
-test('no more are under way at once than the bulkhead holds', async () => {
-  await ask(Array.from({ length: 40 }, (_, n) => `k_${n}`));
-  let [now, most] = [0, 0];
+test('no more are under way than the bulkhead holds, of one tenant half of it', async () => {
+  for (const of of [tenant, other])
+    await ask(
+      Array.from({ length: 40 }, (_, n) => `${of}_${n}`),
+      of,
+    );
+  const now = new Map<number, number>();
+  const most = { ofAll: 0, ofOne: 0 };
+  const count = (of: number, more: number): void => {
+    now.set(of, (now.get(of) ?? 0) + more);
+    const counts = [...now.values()];
+    most.ofOne = Math.max(most.ofOne, ...counts);
+    most.ofAll = Math.max(
+      most.ofAll,
+      counts.reduce((sum, each) => sum + each, 0),
+    );
+  };
   start({
-    async call() {
-      most = Math.max(most, ++now);
+    async call({ tenant: of }) {
+      count(of, 1);
       await Bun.sleep(5);
-      now--;
+      count(of, -1);
       return done;
     },
   });
-  await eventually('all are done', async () => (await statuses())['done'] === 40);
-  expect(most).toBe(4);
+  await eventually('all are done', async () => (await statuses())['done'] === 80);
+  expect(most).toEqual({ ofAll: 4, ofOne: 2 });
+});
+
+test('a tenant whose calls hang leaves room for another', async () => {
+  await ask(Array.from({ length: 40 }, (_, n) => `hangs_${n}`));
+  await ask(['works'], other);
+  const { promise, resolve } = Promise.withResolvers<typeof done>();
+  start(
+    { call: ({ tenant: of }) => (of === other ? Promise.resolve(done) : promise) },
+    { timeoutMs: 30_000 },
+  );
+  await eventually('it is done', async () => (await statuses())['done'] === 1);
+  resolve(done);
 });
 
 test('an open breaker makes no calls, and closes when the target is back', async () => {
@@ -132,8 +182,8 @@ test('an open breaker makes no calls, and closes when the target is back', async
     },
     { attemptsMax: 10_000 },
   );
-  await eventually('the breaker has opened', () => state.refused > 30);
-  expect(state.calls).toBeLessThan(30);
+  await eventually('the breaker has opened', () => state.refused > 10);
+  expect(state.calls).toBeLessThan(20);
   state.down = false;
   await eventually('all are done', async () => (await statuses())['done'] === 30);
 });
@@ -156,4 +206,73 @@ test('what a dead worker had claimed is due again, and its word counts no more',
   expect(next).toMatchObject({ key: 'taken', attempts: 2 });
   expect(await store.done(dead!)).toBe(false);
   expect(await store.done(next!)).toBe(true);
+});
+
+test('what others act on is written before it is told, and nobody is called again', async () => {
+  await ask(['final']);
+  let calls = 0;
+  const final = { ...done, final: true } as const;
+  start({ call: () => (calls++, Promise.resolve(final)) }, {}, dyingAfterReport());
+  await eventually('it is done', async () => (await statuses())['done'] === 1);
+  expect({ calls, reported }).toEqual({ calls: 1, reported: ['final/done', 'final/done'] });
+});
+
+test('who was away for longer than the claim decides nothing', async () => {
+  await ask(['final']);
+  const [late] = await store.claim('test', 1, 20);
+  await Bun.sleep(30);
+  const [holder] = await store.claim('test', 1, 5_000);
+  expect(await store.remember(late!, { final: [] })).toBe(false);
+  expect(await store.remember(holder!, { a: 1 })).toBe(true);
+  expect(await store.remember(holder!, { b: 2 })).toBe(true);
+  await store.again(holder!, 0, 'later');
+  const [next] = await store.claim('test', 1, 5_000);
+  expect(next!.memory).toEqual({ a: 1, b: 2 });
+});
+
+test('an event that cannot be appended is appended soon, after the same call', async () => {
+  await ask(['told_later']);
+  const calls: number[] = [];
+  let refusals = 2;
+  start(
+    { call: ({ attempts }) => (calls.push(attempts), Promise.resolve(done)) },
+    {},
+    {
+      report: () =>
+        refusals-- > 0 ? Promise.reject(new Error('Redis is away')) : Promise.resolve(),
+    },
+  );
+  await eventually('it is done', async () => (await statuses())['done'] === 1);
+  expect(calls).toEqual([1, 2, 3]);
+});
+
+describe('breakers', () => {
+  test('a tenant whose calls fail is left alone, and nobody else', async () => {
+    await ask(Array.from({ length: 20 }, (_, n) => `fails_${n}`));
+    const made = { failing: 0, working: 0 };
+    const lane = start(
+      {
+        call({ tenant: of }) {
+          made[of === other ? 'working' : 'failing']++;
+          return of === other ? Promise.resolve(done) : Promise.reject(new Error('its account'));
+        },
+      },
+      { breaker: { failures: 3, openMs: 60_000 }, attemptsMax: 10_000 },
+    );
+    await eventually('each was tried or refused', async () => {
+      const [row] = await stack.owner`select min(attempts) as least from effects`;
+      return Number(row!['least']) > 0;
+    });
+    const keys = Array.from({ length: 50 }, (_, n) => `works_${n}`);
+    await ask(keys, other);
+    lane.nudge();
+    await eventually('all are done', async () => (await statuses())['done'] === 50);
+    expect(made.working).toBe(50);
+    // Those under way when it opened.
+    expect(made.failing).toBeLessThan(3 + 4);
+    const [row] = await stack.owner`
+      select sum(attempts)::int as n from effects where tenant_id = ${tenant}`;
+    // Once it is left alone, what was tried before is not even claimed.
+    expect(Number(row!['n'])).toBeLessThan(20 + 10);
+  });
 });

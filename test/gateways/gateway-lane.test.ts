@@ -5,8 +5,9 @@ import type { GatewayName } from '../../schemas/payments.ts';
 import { gatewayHandler } from '../../src/effects/gateway-lane.ts';
 import { type Outcome, type Report, TargetFailed } from '../../src/effects/lane.ts';
 import { createLog } from '../../src/io/log.ts';
-import type { ClaimedEffect } from '../../src/store/effects.ts';
-import { openStage, signal } from './stage.ts';
+import type { ClaimedEffect, Memory } from '../../src/store/effects.ts';
+import { refusal } from './sandbox-world.ts';
+import { failingOnce, openStage, signal, stripeAt } from './stage.ts';
 
 const stage = await openStage();
 const log = createLog('gateway lane', 'silent');
@@ -27,7 +28,7 @@ function chargeEffect(more: Partial<ClaimedEffect> = {}, data: object = {}): Cla
   const paymentId = `pay_${Bun.randomUUIDv7()}`;
   return {
     ...{ key: `${paymentId}:charge:1`, tenant: 1, kind: 'charge', attempts: 1, claim: 'c' },
-    ...{ askedAt: new Date(), lastError: null },
+    ...{ askedAt: new Date(), lastError: null, memory: {} },
     data: {
       ...{ payment_id: paymentId, attempt: 1, amount: 4_999, currency: 'INR' },
       ...{ method: { type: 'card', token: 'pm_card_visa' }, capture: 'automatic' },
@@ -93,6 +94,54 @@ test('after an unknown outcome a refused key or an absent account fails nobody',
   expect(newsOf(await nobody.call(chargeEffect(), signal))).toMatchObject({ news: 'failed' });
   const broken = gatewayHandler('stripe', () => Promise.reject(new Error('db')), log);
   expect(await broken.call(unknown, signal)).toHaveProperty('again');
+  // What was never sent need not wait for our secrets, or for a key that is taken.
+  expect(newsOf(await broken.call(chargeEffect(), signal))).toMatchObject({ news: 'failed' });
+  const wrong = stripeAt(stage.urls.stripe, 'sk_live_refused');
+  const refusing = gatewayHandler('stripe', () => Promise.resolve(wrong), log);
+  const ofTenant = { isOfTargetOnly: true };
+  for (const [effect, next] of [
+    [chargeEffect(), { done: [expect.anything()], final: true }],
+    [unknown, { again: expect.any(String), afterMs: 60_000 }],
+    [
+      { ...unknown, kind: 'refund' },
+      { again: expect.any(String), afterMs: 60_000 },
+    ],
+  ] as const)
+    expect(await refusal(refusing.call(effect, signal))).toMatchObject({
+      ...ofTenant,
+      outcome: next,
+    });
+});
+
+test('a refund goes on under another key, once a second look has found nothing', async () => {
+  const gateway = stripeAt(failingOnce(stage.urls.stripe));
+  const { call } = gatewayHandler('stripe', () => Promise.resolve(gateway), log);
+  const charged = chargeEffect();
+  const { reference } = newsOf(await outcomeOf('stripe', charged))!;
+  const data = { ...charged.data, reference, amount: 1_000 };
+  const refund = { ...charged, key: `rfd_${Bun.randomUUIDv7()}`, kind: 'refund', data };
+  expect(String(await refusal(call(refund, signal)))).toEndWith('500');
+  const spent = await call({ ...refund, attempts: 2 }, signal);
+  expect(spent).toMatchObject({ afterMs: 60_000, memory: { keys_spent: 1 } });
+  const { memory } = spent as { memory: Memory };
+  const news = newsOf(await call({ ...refund, attempts: 3, memory }, signal));
+  expect(news).toMatchObject({ news: 'refund_succeeded', subject: refund.key });
+});
+
+test('what the gateway has not decided is asked again, less and less often', async () => {
+  const charged = chargeEffect({}, { method: { type: 'card', token: 'pm_card_pendingRefund' } });
+  const { reference } = newsOf(await outcomeOf('stripe', charged))!;
+  await stage.set({ stripe: { ...quiet, pending_ms: 60_000 } });
+  const data = { ...charged.data, reference, amount: 1_000 };
+  const refund = { ...charged, key: `rfd_${Bun.randomUUIDv7()}`, kind: 'refund', data };
+  for (const [attempts, afterMs] of [
+    [1, 60_000],
+    [2, 120_000],
+    [9, 3_600_000],
+    [99, 3_600_000],
+  ] as const)
+    expect(await outcomeOf('stripe', { ...refund, attempts })).toMatchObject({ afterMs });
+  await stage.set({ stripe: quiet });
 });
 
 test('a refund that the gateway refuses is news; a capture is given up', async () => {

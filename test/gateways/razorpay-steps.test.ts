@@ -39,6 +39,7 @@ const request = (): ChargeRequest => {
     customerId: 'c_1',
     orderId: null,
     askedAt: new Date(),
+    first: true,
     again: false,
   };
 };
@@ -60,7 +61,7 @@ describe('after the payment was made', () => {
     const error = await refusal(charge(asked));
     for (const said of [GatewayBusy, GatewayRefused, GatewayUnreachable])
       expect(error).not.toBeInstanceOf(said);
-    const news = await charge({ ...asked, again: true });
+    const news = await charge({ ...asked, first: false, again: true });
     expect(news).toMatchObject({ news: 'captured', amount: 5_000 });
     expect(await chargesOf(asked)).toHaveLength(1);
   });

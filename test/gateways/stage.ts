@@ -37,6 +37,32 @@ export function razorpayAt(baseUrl: string, keyId = 'rzp_test_stage'): Razorpay 
   });
 }
 
+/** Stripe as it is when the first refund meets a failure of Stripe's own: the 500 is saved for the
+ * key, and given again. */
+export function failingOnce(stripeUrl: string): string {
+  const saved = new Set<string>();
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    reusePort: false,
+    async fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      const { method, headers } = request;
+      const key = headers.get('idempotency-key') ?? '';
+      const broken = (more = {}) => Response.json({ error: {} }, { status: 500, headers: more });
+      if (saved.has(key)) return broken({ 'Idempotent-Replayed': 'true' });
+      if (pathname === '/v1/refunds' && method === 'POST' && saved.size === 0) {
+        saved.add(key);
+        return broken();
+      }
+      const body = method === 'POST' ? await request.text() : null;
+      return await fetch(`${stripeUrl}${pathname}${search}`, { method, headers, body });
+    },
+  });
+  afterAll(() => server.stop(true));
+  return `http://127.0.0.1:${server.port}`;
+}
+
 export const signal = new AbortController().signal;
 
 export function chargeOf(token: string, more: Partial<ChargeRequest> = {}): ChargeRequest {
@@ -46,7 +72,7 @@ export function chargeOf(token: string, more: Partial<ChargeRequest> = {}): Char
     ...{ paymentId, attempt, key: `${paymentId}:charge:${attempt}` },
     ...{ amount: 4_999, currency: 'INR', capture: 'automatic' },
     ...{ method: { type: 'card', token }, customerId: 'c_1', orderId: null },
-    ...{ askedAt: new Date(), again: false },
+    ...{ askedAt: new Date(), first: more.again !== true, again: false },
     ...more,
   };
 }
@@ -57,5 +83,5 @@ export function paymentOf(
   reference: string,
   more: Partial<GatewayPayment> = {},
 ): GatewayPayment {
-  return { paymentId, attempt, currency, amount, reference, again: false, ...more };
+  return { paymentId, attempt, currency, amount, reference, again: false, keysSpent: 0, ...more };
 }
