@@ -13,6 +13,7 @@ interface AccountKind {
 const kinds: readonly AccountKind[] = [
   { pattern: /^partner:[^:]+:available$/, floor: 0, meaning: 'what a partner may withdraw' },
   { pattern: /^game:.+:result$/, floor: -1, meaning: 'room for the one result of a game' },
+  { pattern: /^settlement:.+$/, floor: -1, meaning: 'room for the one posting of a payout' },
   { pattern: /^user:[^:]+:earnings$/, floor: 0, meaning: 'what a user has earned' },
   { pattern: /^coupon:[^:]+:uses$/, floor: 0, meaning: 'uses reserved or redeemed' },
   { pattern: /^coupon:[^:]+:budget$/, floor: 0, meaning: 'discount reserved or given' },

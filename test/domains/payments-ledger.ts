@@ -39,7 +39,7 @@ export class PaymentLedger {
 
   private once({ type, data }: Step): Decision {
     const state: State = {
-      balance: () => 0,
+      balance: (account, unit) => this.balances.get(`${account} ${unit}`) ?? 0,
       documents: () => [],
       record: <Body>() => this.payment as Body | null,
     };

@@ -142,13 +142,16 @@ describe('the books', () => {
       news('dispute_opened', { subject: 'd', amount: 4_000, fee: 15 }),
       news('dispute_lost', { subject: 'd', amount: 4_000 }),
     ];
-    expect(balancesAfter(...steps, ...lost, paid)).toEqual({
+    // The payout is told twice, and counts once.
+    expect(balancesAfter(...steps, ...lost, paid, paid)).toEqual({
       'gateway:stripe:clearing USD': -5_000 + 1_000 + 4_000 + 15 + 300,
       'payments:sales USD': 5_000,
       'payments:refunds USD': -1_000,
       'payments:fees USD': -15,
       'payments:chargebacks USD': -4_000,
       'payments:bank USD': -300,
+      'payments:settlements payouts': 1,
+      'settlement:stripe:po_1 payouts': -1,
     });
   });
 
