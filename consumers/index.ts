@@ -5,12 +5,14 @@ import { accountRules } from './accounts.ts';
 import { couponRules } from './coupons.ts';
 import { gameRules } from './games.ts';
 import { paymentRules } from './payments.ts';
+import { webhookRules } from './webhooks.ts';
 
 const rulesByDomain: Record<Domain, readonly Rule<never>[]> = {
   accounts: accountRules,
   coupons: couponRules,
   games: gameRules,
   payments: paymentRules,
+  webhooks: webhookRules,
 };
 
 /** A rule's data type is that of its event; the codec has checked it before a rule sees it. */

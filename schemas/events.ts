@@ -6,7 +6,7 @@ import type { Domain } from './domains.ts';
 import { ClientId, Time, closed } from './primitives.ts';
 
 /** Streams are `{pNN}:<topic>`; each topic has its own partitions and consumer group. */
-export const topics = ['events', 'coupons', 'payments'] as const;
+export const topics = ['events', 'coupons', 'payments', 'webhooks'] as const;
 export type Topic = (typeof topics)[number];
 
 export interface EventDefinition<S extends TObject = TObject> {

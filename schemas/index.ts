@@ -5,12 +5,14 @@ import type { Domain } from './domains.ts';
 import type { EventDefinition } from './events.ts';
 import { gameEvents } from './games.ts';
 import { paymentEvents } from './payments-events.ts';
+import { webhookEvents } from './webhooks.ts';
 
 const eventsByDomain: Record<Domain, readonly EventDefinition[]> = {
   accounts: accountEvents,
   coupons: couponEvents,
   games: gameEvents,
   payments: paymentEvents,
+  webhooks: webhookEvents,
 };
 
 export const eventDefinitions: readonly EventDefinition[] = Object.values(eventsByDomain).flat();

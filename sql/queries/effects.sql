@@ -69,9 +69,10 @@ language sql stable security definer set search_path = tallyrace, pg_temp as $$
   from effects e where e.status = 'waiting' group by e.lane
 $$;
 
--- Charges that the gateway took and did not decide, of payments that still wait for its word: asked
--- again, under the same key, when `p_after_ms` have passed since the last time, and longer each
--- time. Gives: how many. Locks: the rows it changes. Safe to repeat: one that waits stays as it is.
+-- Charges that the gateway took and did not decide, of payments that still wait for its word, or,
+-- for a day, for a fee that its webhook did not tell (Stripe's never do): asked again, under the
+-- same key, when `p_after_ms` have passed since the last time, and longer each time. Gives: how
+-- many. Locks: the rows it changes. Safe to repeat: one that waits stays as it is.
 create or replace function system_charges_reopen(p_after_ms int, p_limit int) returns int
 language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare v_count int;
@@ -82,6 +83,11 @@ begin
     union all
     select p.id, p.tenant_id, p.body->>'attempt', p.updated_at from payments p
     where p.status = 'authorized' and p.body->>'capture' = 'automatic'
+    union all
+    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at from payments p
+    where p.status in ('captured', 'partially_refunded', 'refunded', 'disputed')
+      and p.body->>'fee' = '0' and p.body->'method'->>'type' <> 'card'
+      and p.body->>'gateway' = 'stripe' and p.initiated_at > now() - interval '1 day'
   ), hanging as (
     select e.key, e.tenant_id
     from undecided u

@@ -14,13 +14,15 @@ $$;
 -- Takes: payments as they are now, whole. Written in the statement of ledger_write.
 -- Locks: its rows; one stream decides a payment, so nobody else writes them.
 create or replace function payments_write(p_rows jsonb) returns void language sql as $$
-  insert into payments as p (id, tenant_id, status, customer_id, initiated_at, updated_at, body)
+  insert into payments as p
+    (id, tenant_id, status, customer_id, initiated_at, updated_at, body, reference)
   select substr(r.key, 5)::uuid, r.tenant_id, r.body->>'status', r.body->>'customer_id',
          (r.body->>'initiated_at')::timestamptz,
-         to_timestamp((r.body->>'updated_ms')::bigint / 1000.0), r.body
+         to_timestamp((r.body->>'updated_ms')::bigint / 1000.0), r.body, r.body->>'reference'
   from jsonb_to_recordset(p_rows) r (tenant_id int, key text, body jsonb)
   on conflict (id) do update
-    set status = excluded.status, updated_at = excluded.updated_at, body = excluded.body
+    set status = excluded.status, updated_at = excluded.updated_at, body = excluded.body,
+        reference = excluded.reference
 $$;
 
 -- Takes: tenant, id. Gives: the payment, or no row.

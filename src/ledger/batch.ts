@@ -128,12 +128,16 @@ function decideItem(item: BatchItem, plan: BatchPlan, inputs: BatchInputs): bool
     return false;
   }
   try {
-    const decision = rule.decide(event, inputs.state.viewFor(event, reads));
+    let decision = rule.decide(event, inputs.state.viewFor(event, reads));
     if (decision.verdict === 'defer') {
-      if (item.attempts >= inputs.deferralsMax)
-        bury(item, decision.reason, 'deferred too often', plan);
-      else defer(item, decision.reason, plan);
-      return false;
+      const { reason: missing, otherwise } = decision;
+      const isOver = item.attempts >= inputs.deferralsMax;
+      if (!isOver || !otherwise) {
+        if (isOver) bury(item, missing, 'deferred too often', plan);
+        else defer(item, missing, plan);
+        return false;
+      }
+      decision = otherwise;
     }
     assertRead(decision, reads);
     const posted =

@@ -64,16 +64,28 @@ export interface FollowUp {
   data: object;
 }
 
-export type Decision =
-  | {
-      verdict: 'post';
-      legs: readonly Leg[];
-      rows?: readonly Row[];
-      records?: readonly StoredRecord[];
-      followUps?: readonly FollowUp[];
-    }
-  | { verdict: 'refuse'; reason: string; rows?: readonly Row[] }
-  | { verdict: 'defer'; reason: string };
+export interface Posted {
+  verdict: 'post';
+  legs: readonly Leg[];
+  rows?: readonly Row[];
+  records?: readonly StoredRecord[];
+  followUps?: readonly FollowUp[];
+}
+
+export interface Refused {
+  verdict: 'refuse';
+  reason: string;
+  rows?: readonly Row[];
+}
+
+/** `otherwise`: what is decided when it has not come in time. Left out: a dead letter. */
+export interface Deferred {
+  verdict: 'defer';
+  reason: string;
+  otherwise?: Posted | Refused;
+}
+
+export type Decision = Posted | Refused | Deferred;
 
 export interface StoredDocument<Body = unknown> {
   key: string;

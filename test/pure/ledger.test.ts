@@ -188,3 +188,30 @@ test('keys do not depend on where a name is cut', () => {
   expect(eventKey(1, '1a')).not.toBe(eventKey(11, 'a'));
   expect(eventKey(1, 'a')).toMatch(/^[0-9a-f]{32}$/);
 });
+
+test('what has waited in vain is decided otherwise, or is a dead letter', () => {
+  const waiting = (otherwise?: Extract<Decision, { verdict: 'post' }>): Rule =>
+    ({
+      ...transfer,
+      decide: () => ({ verdict: 'defer', reason: 'not_yet', ...(otherwise && { otherwise }) }),
+    }) as unknown as Rule;
+  const data = { from: 'platform:x', to: 'platform:y', amount: 5 };
+  const settled = (attempts: number, rule: Rule) => {
+    const item = { ...itemOf('a', data, 1), attempts };
+    const { outcomes, deferred, dead, undeferred, rows, counts } = plan([item], rule);
+    const sizes = [outcomes, deferred, dead, undeferred, rows].map(({ length }) => length);
+    return { sizes, counts: counts.get('events.0') };
+  };
+  const rows = [{ table: 'kept', values: {} }];
+  const patient = waiting({ verdict: 'post', legs: [], rows });
+  expect(settled(0, patient).sizes).toEqual([0, 1, 0, 0, 0]);
+  expect(settled(2, patient).sizes).toEqual([0, 1, 0, 0, 0]);
+  expect(settled(3, patient)).toMatchObject({
+    sizes: [1, 0, 0, 1, 1],
+    counts: { posted: 1, deferred: -1, dead: 0 },
+  });
+  expect(settled(3, waiting())).toMatchObject({
+    sizes: [0, 0, 1, 1, 0],
+    counts: { posted: 0, deferred: -1, dead: 1 },
+  });
+});
