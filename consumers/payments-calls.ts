@@ -2,7 +2,7 @@
 // gateway (or the coupon book) does it once, however often it is asked.
 import type { GatewayName } from '../schemas/payments.ts';
 import type { LedgerEvent } from '../src/ledger/decision.ts';
-import type { PaymentFacts } from './payments-facts.ts';
+import { type PaymentFacts, type StrayFacts, cancelKey, captureKey } from './payments-facts.ts';
 
 /** A row of `effects`. `lane` is what it shares a bulkhead and a breaker with. */
 export interface Call {
@@ -55,12 +55,12 @@ export function chargeCall(
 
 export function captureCall(payment_id: string, payment: PaymentFacts, amount: number): Call {
   const data = { ...referenceOf(payment_id, payment), amount };
-  return { key: `${payment_id}:capture`, kind: 'capture', lane: laneOf(payment), data };
+  return { key: captureKey(payment_id, payment), kind: 'capture', lane: laneOf(payment), data };
 }
 
 export function cancelCall(payment_id: string, payment: PaymentFacts): Call {
   const data = referenceOf(payment_id, payment);
-  return { key: `${payment_id}:cancel`, kind: 'cancel', lane: laneOf(payment), data };
+  return { key: cancelKey(payment_id, payment), kind: 'cancel', lane: laneOf(payment), data };
 }
 
 export function refundCall(
@@ -71,6 +71,23 @@ export function refundCall(
 ): Call {
   const data = { ...referenceOf(payment_id, payment), refund_id, amount };
   return { key: refund_id, kind: 'refund', lane: laneOf(payment), data };
+}
+
+/** A hold is given back, a capture is refunded. */
+export function strayCalls(
+  payment_id: string,
+  attempt: number,
+  currency: string,
+  before: StrayFacts | null,
+  { gateway, reference, captured }: StrayFacts,
+): Call[] {
+  const lane = `gateway:${gateway}`;
+  const data = { payment_id, attempt, gateway, reference, currency };
+  const key = `${payment_id}:stray:${attempt}`;
+  if (captured > 0 && (before?.captured ?? 0) === 0)
+    return [{ key: `${key}:refund`, kind: 'refund', lane, data: { ...data, amount: captured } }];
+  if (captured === 0 && !before) return [{ key: `${key}:cancel`, kind: 'cancel', lane, data }];
+  return [];
 }
 
 /** What a change of status means for the coupons that the order has used. */

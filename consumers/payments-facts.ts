@@ -21,6 +21,15 @@ export interface DisputeFacts {
   due_by: string | null;
 }
 
+/** Money of a try that was given up, which its gateway moved nevertheless. */
+export interface StrayFacts {
+  gateway: GatewayName;
+  reference: string;
+  captured: number;
+  fee: number;
+  refunded: number;
+}
+
 /** The row of a payment. Amounts in minor units of `currency`. */
 export interface PaymentFacts {
   status: PaymentStatus;
@@ -38,12 +47,18 @@ export interface PaymentFacts {
   authorized: number;
   /** Asked to be captured; 0 when nothing was. */
   capture_asked: number;
+  cancel_asked: boolean;
+  /** How often each was asked for: the next has a key of its own. */
+  capture_tries: number;
+  cancel_tries: number;
   captured: number;
   /** The ingress's clock when that was first known; null until then. */
   captured_ms: number | null;
   fee: number;
   refunds: Readonly<Record<string, RefundFacts>>;
   disputes: Readonly<Record<string, DisputeFacts>>;
+  /** By attempt. */
+  strays: Readonly<Record<number, StrayFacts>>;
   decline_reason: DeclineReason | null;
   order_id: string | null;
   redemption_id: string | null;
@@ -83,19 +98,37 @@ export function withNews(payment: PaymentFacts, news: Reported): PaymentFacts {
 
 type Change = Partial<PaymentFacts>;
 
+const nothingAsked = { capture_asked: 0, cancel_asked: false };
+
+/** Of the last one that was asked for. */
+export function captureKey(id: string, { capture_tries: tries }: PaymentFacts): string {
+  return `${id}:capture:${tries}`;
+}
+
+export function cancelKey(id: string, { cancel_tries: tries }: PaymentFacts): string {
+  return `${id}:cancel:${tries}`;
+}
+
 const factsOf: Record<NewsKind, (payment: PaymentFacts, news: Reported) => Change> = {
   authorized: ({ authorized }, { amount }) => ({
     authorized: Math.max(authorized, amount),
     decline_reason: null,
   }),
   captured: ({ captured, fee }, news) => ({
+    ...nothingAsked,
     authorized: 0,
     captured: Math.max(captured, news.amount),
     fee: Math.max(fee, news.fee ?? 0),
     decline_reason: null,
   }),
   failed: (_, { decline_reason: reason }) => ({ decline_reason: reason ?? 'processing_error' }),
-  cancelled: () => ({ authorized: 0, decline_reason: null }),
+  cancelled: () => ({ ...nothingAsked, authorized: 0, decline_reason: null }),
+  capture_failed: (payment, { payment_id: id, subject, decline_reason: reason }) =>
+    subject === captureKey(id, payment)
+      ? { capture_asked: 0, decline_reason: reason ?? 'processing_error' }
+      : {},
+  cancel_failed: (payment, { payment_id: id, subject }) =>
+    subject === cancelKey(id, payment) ? { cancel_asked: false } : {},
   refund_succeeded: (payment, news) => refundChange(payment, news, 'succeeded'),
   refund_failed: (payment, news) => refundChange(payment, news, 'failed'),
   dispute_opened: (payment, news) => disputeChange(payment, news, 'open'),
@@ -137,6 +170,28 @@ function disputeChange(
   return { disputes: { ...disputes, [id]: facts } };
 }
 
+/** A stray with one piece of news added; the same one when nothing changes. */
+export function withStrayNews(
+  known: StrayFacts | null,
+  { news, gateway, reference, amount, fee = 0 }: Reported,
+): StrayFacts | null | 'early' {
+  const stray = known ?? { gateway, reference, captured: 0, fee: 0, refunded: 0 };
+  if (news === 'authorized') return stray;
+  if (news === 'captured') {
+    if (amount <= stray.captured && fee <= stray.fee) return known;
+    return {
+      ...stray,
+      captured: Math.max(stray.captured, amount),
+      fee: Math.max(stray.fee, fee),
+    };
+  }
+  // A dispute waits until somebody looks at its dead letter.
+  if (news.startsWith('dispute')) return 'early';
+  if (news !== 'refund_succeeded') return known;
+  if (stray.captured === 0) return 'early';
+  return amount <= stray.refunded ? known : { ...stray, refunded: amount };
+}
+
 /** Legs that bring the books from what was known to what is known now. */
 export function postingOf(before: PaymentFacts | null, after: PaymentFacts): Leg[] {
   const books = booksOf(after);
@@ -167,6 +222,11 @@ function booksOf(payment: PaymentFacts): Map<string, number> {
     move('payments:fees', clearing, fee);
     if (status === 'open') move('payments:disputed', clearing, amount);
     if (status === 'lost') move('payments:chargebacks', clearing, amount);
+  }
+  for (const { gateway, captured, fee, refunded: back } of Object.values(payment.strays)) {
+    const its = `gateway:${gateway}:clearing`;
+    move(its, 'payments:strays', captured - back);
+    move('payments:fees', its, fee);
   }
   return books;
 }

@@ -7,9 +7,10 @@ import type { PaymentStatus } from '../schemas/payments.ts';
 /**
  * A status: the news moves the payment there. `by_sums`: to captured, partially_refunded, refunded
  * or disputed, as refunds and disputes say. `stale`: the payment is further already. `early`: what
- * it rests on has not come yet; it is tried again later.
+ * it rests on has not come yet; it is tried again later. `stray`: money moved for a payment that
+ * was given up; it goes back.
  */
-export type Effect = PaymentStatus | 'by_sums' | 'stale' | 'early';
+export type Effect = PaymentStatus | 'by_sums' | 'stale' | 'early' | 'stray';
 
 const early = {
   refund_succeeded: 'early',
@@ -18,7 +19,9 @@ const early = {
   dispute_won: 'early',
   dispute_lost: 'early',
 } as const;
+const refused = { capture_failed: 'stale', cancel_failed: 'stale' } as const;
 const settled = {
+  ...refused,
   authorized: 'stale',
   captured: 'by_sums',
   failed: 'stale',
@@ -33,6 +36,7 @@ const settled = {
 export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
   requires_review: {
     ...early,
+    ...refused,
     authorized: 'early',
     captured: 'early',
     failed: 'early',
@@ -40,6 +44,7 @@ export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
   },
   processing: {
     ...early,
+    ...refused,
     authorized: 'authorized',
     captured: 'captured',
     failed: 'failed',
@@ -47,6 +52,9 @@ export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
   },
   authorized: {
     ...early,
+    // It stays as it is, and may be asked again.
+    capture_failed: 'authorized',
+    cancel_failed: 'authorized',
     authorized: 'stale',
     captured: 'captured',
     failed: 'stale',
@@ -57,13 +65,16 @@ export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
   refunded: settled,
   failed: {
     ...early,
-    authorized: 'authorized',
+    ...refused,
+    // The shop was told that it failed, and its buyer may have paid again.
+    authorized: 'stray',
     captured: 'captured',
     failed: 'stale',
-    cancelled: 'cancelled',
+    cancelled: 'stale',
   },
   cancelled: {
     ...early,
+    ...refused,
     authorized: 'stale',
     captured: 'captured',
     failed: 'stale',

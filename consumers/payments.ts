@@ -8,9 +8,8 @@ import type {
   CaptureRequested,
   PaymentReviewed,
   RefundRequested,
-  SettlementPaid,
 } from '../schemas/payments-events.ts';
-import type { DeclineReason, PaymentStatus } from '../schemas/payments.ts';
+import { type DeclineReason, type PaymentStatus, capturesPart } from '../schemas/payments.ts';
 import {
   type Decision,
   type LedgerEvent,
@@ -28,6 +27,7 @@ import {
   cancelCall,
   chargeCall,
   refundCall,
+  strayCalls,
 } from './payments-calls.ts';
 import {
   type Initiated,
@@ -37,7 +37,9 @@ import {
   refundable,
   statusBySums,
   withNews,
+  withStrayNews,
 } from './payments-facts.ts';
+import { settlementPaid } from './payments-settlements.ts';
 import { type Command, commandTable, newsTable } from './payments-states.ts';
 import { statsRows } from './payments-stats.ts';
 
@@ -83,13 +85,18 @@ const captureRequested = command<Static<(typeof CaptureRequested)['data']>>({
   commandOf: () => 'capture',
   act(payment, { data: { amount, payment_id: id } }) {
     if (amount > payment.authorized) return 'amount_too_large';
-    if (payment.capture_asked > 0) return 'already_requested';
-    return {
-      after: { ...payment, capture_asked: amount },
-      calls: [captureCall(id, payment, amount)],
-    };
+    if (amount < payment.authorized && !capturesPart[payment.gateway])
+      return 'partial_capture_unsupported';
+    if (isAsked(payment)) return 'already_requested';
+    const capture_tries = payment.capture_tries + 1;
+    const after: PaymentFacts = { ...payment, capture_asked: amount, capture_tries };
+    return { after, calls: [captureCall(id, after, amount)] };
   },
 });
+
+function isAsked({ capture_asked: captured, cancel_asked: cancelled }: PaymentFacts): boolean {
+  return captured > 0 || cancelled;
+}
 
 const cancelRequested = command<Static<(typeof CancelRequested)['data']>>({
   type: 'cancel.requested',
@@ -97,8 +104,10 @@ const cancelRequested = command<Static<(typeof CancelRequested)['data']>>({
   act(payment, { data: { payment_id: id } }) {
     if (payment.status === 'requires_review')
       return { after: { ...payment, status: 'cancelled' }, calls: [] };
-    if (payment.capture_asked > 0) return 'already_requested';
-    return { after: payment, calls: [cancelCall(id, payment)] };
+    if (isAsked(payment)) return 'already_requested';
+    const cancel_tries = payment.cancel_tries + 1;
+    const after: PaymentFacts = { ...payment, cancel_asked: true, cancel_tries };
+    return { after, calls: [cancelCall(id, after)] };
   },
 });
 
@@ -119,7 +128,9 @@ const paymentReported: Rule<Reported> = {
     const { data } = event;
     const payment = recordOf(event, state);
     if (!payment) return { verdict: 'defer', reason: 'payment_unknown' };
+    if (data.attempt > payment.attempt) return { verdict: 'defer', reason: 'payment_not_that_far' };
     const effect = newsTable[payment.status][data.news];
+    if (data.attempt < payment.attempt || effect === 'stray') return strayed(event, payment);
     if (effect === 'early') return { verdict: 'defer', reason: 'payment_not_that_far' };
     if (effect === 'stale') return post([]);
     if (data.news === 'failed') return failed(event, payment);
@@ -132,7 +143,6 @@ const paymentReported: Rule<Reported> = {
 /** The next gateway is tried where this one could not do it; a refusal by the bank is final. */
 function failed(event: LedgerEvent<Reported>, payment: PaymentFacts): Decision {
   const { data } = event;
-  if (data.attempt !== payment.attempt) return post([]);
   const next = payment.gateways[payment.attempt];
   if (!next || !tryElsewhere.includes(data.decline_reason)) {
     const after: PaymentFacts = { ...withNews(payment, data), status: 'failed' };
@@ -142,29 +152,16 @@ function failed(event: LedgerEvent<Reported>, payment: PaymentFacts): Decision {
   return saved(event, payment, after, [chargeCall(event, after)]);
 }
 
-/** A gateway's payout: what it owed us is in the bank. It counts once, whatever its events are
- * called: a webhook that is not dated can be sent again under another id. */
-const settlementPaid: Rule<Static<(typeof SettlementPaid)['data']>> = {
-  type: 'settlement.paid',
-  reads: ({ data }) => ({ accounts: [{ account: settlementAccount(data), unit: 'payouts' }] }),
-  decide({ data }, state) {
-    const account = settlementAccount(data);
-    if (state.balance(account, 'payouts') < 0) return refuse('already_paid');
-    const { gateway, amount } = data;
-    return post([
-      { account, unit: 'payouts', amount: -1 },
-      { account: 'payments:settlements', unit: 'payouts', amount: 1 },
-      { account: 'payments:bank', unit: amount.currency, amount: -amount.amount },
-      { account: `gateway:${gateway}:clearing`, unit: amount.currency, amount: amount.amount },
-    ]);
-  },
-};
-
-function settlementAccount({
-  gateway,
-  settlement_id: id,
-}: Static<(typeof SettlementPaid)['data']>) {
-  return `settlement:${gateway}:${id}`;
+/** Money that a gateway moved for a try that was given up: what it held or took goes back. */
+function strayed(event: LedgerEvent<Reported>, payment: PaymentFacts): Decision {
+  const { data } = event;
+  const known = payment.strays[data.attempt] ?? null;
+  const stray = withStrayNews(known, data);
+  if (stray === 'early') return { verdict: 'defer', reason: 'payment_not_that_far' };
+  if (stray === known) return post([]);
+  const after = { ...payment, strays: { ...payment.strays, [data.attempt]: stray! } };
+  const calls = strayCalls(data.payment_id, data.attempt, payment.currency, known, stray!);
+  return saved(event, payment, after, calls);
 }
 
 interface CommandRule<Data> {
@@ -257,11 +254,15 @@ function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number
     reference: null,
     authorized: 0,
     capture_asked: 0,
+    cancel_asked: false,
+    capture_tries: 0,
+    cancel_tries: 0,
     captured: 0,
     captured_ms: null,
     fee: 0,
     refunds: {},
     disputes: {},
+    strays: {},
     decline_reason: status === 'failed' ? 'blocked_by_risk' : null,
     order_id: data.order_id ?? null,
     redemption_id: data.redemption_id ?? null,

@@ -119,6 +119,8 @@ export const newsKinds = [
   'captured',
   'failed',
   'cancelled',
+  'capture_failed',
+  'cancel_failed',
   'refund_succeeded',
   'refund_failed',
   'dispute_opened',
@@ -143,7 +145,8 @@ export const PaymentReported = defineEvent({
     amount: Type.Integer({ minimum: 0, maximum: AMOUNT_MAX }),
     fee: Type.Optional(Type.Integer({ minimum: 0, maximum: AMOUNT_MAX })),
     decline_reason: Type.Optional(DeclineReason),
-    /** Of refunds: ours where we asked, else `gateway:<its id>`. Of disputes: the gateway's id. */
+    /** Of refunds: ours where we asked, else `gateway:<its id>`. Of disputes: the gateway's id. Of
+     * a capture or cancellation that was refused: the key of the call. */
     subject: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
     due_by: Type.Optional(Time),
   }),

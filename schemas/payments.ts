@@ -41,6 +41,11 @@ export type PaymentStatus = (typeof paymentStatuses)[number];
 export const gatewayNames = ['stripe', 'razorpay'] as const;
 export type GatewayName = (typeof gatewayNames)[number];
 export const GatewayName = words(...gatewayNames);
+/** Who captures less than was authorised. */
+export const capturesPart: Readonly<Record<GatewayName, boolean>> = {
+  stripe: true,
+  razorpay: false,
+};
 
 export const methodTypes = ['card', 'upi', 'netbanking', 'wallet'] as const;
 export const MethodType = words(...methodTypes);

@@ -155,10 +155,11 @@ function refusedOutcome(
   if (effect.kind === 'charge' && (isFresh || !ofKey)) return failed(name, effect, reason);
   // Until somebody sets a key that it takes.
   if (ofKey) return { again: message, afterMs: PUT_RIGHT_MS };
-  if (effect.kind !== 'refund') return { giveUp: message };
+  const { key: subject, kind, data } = effect;
   const news: GatewayNews = {
-    ...{ news: 'refund_failed', reference: String(effect.data['reference']) },
-    ...{ amount: Number(effect.data['amount']), subject: effect.key },
+    ...{ news: `${kind as 'capture' | 'cancel' | 'refund'}_failed`, subject },
+    ...{ reference: String(data['reference']), amount: Number(data['amount'] ?? 0) },
+    ...(kind === 'capture' && { declineReason: reason }),
   };
   return told(name, effect, news);
 }

@@ -109,6 +109,10 @@ export const catalogue = {
   ),
   wrong_status: entry('Not in this status', 'The payment cannot be changed so in its status.'),
   amount_too_large: entry('The amount is too large', 'More than is left of the payment.'),
+  partial_capture_unsupported: entry(
+    'The gateway captures the whole only',
+    'Capture what was authorised, or cancel and charge anew.',
+  ),
   already_requested: entry('Asked for already', 'It is on its way; the first request stands.'),
   insufficient_balance: entry('The balance is too low', 'The account would go below its floor.'),
 } as const satisfies Record<string, CatalogueEntry>;

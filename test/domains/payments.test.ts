@@ -4,56 +4,22 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { refunded } from '../../consumers/payments-facts.ts';
 import { commandTable, commands, newsTable } from '../../consumers/payments-states.ts';
-import { PaymentInitiated, newsKinds } from '../../schemas/payments-events.ts';
+import { newsKinds } from '../../schemas/payments-events.ts';
 import { type PaymentStatus, paymentStatuses } from '../../schemas/payments.ts';
-import { PaymentLedger, type Step } from './payments-ledger.ts';
-
-const payment_id = 'pay_019c0f6a-7b1e-7c3d-9f00-8a1b2c3d4e05';
-const refund_id = 'rfd_019c0f6a-7b1e-7c3d-9f00-8a1b2c3d4e06';
-const AMOUNT = 5_000;
-
-function initiated(more: object = {}): Step {
-  const [example] = PaymentInitiated.examples;
-  const amount = { amount: AMOUNT, currency: 'USD' };
-  return { type: 'payment.initiated', data: { ...example, payment_id, amount, ...more } };
-}
-
-function news(kind: string, more: object = {}): Step {
-  const common = { payment_id, news: kind, gateway: 'stripe', attempt: 1, reference: 'pi_1' };
-  return { type: 'payment.reported', data: { ...common, amount: AMOUNT, ...more } };
-}
-
-const refund = (kind: string, amount: number, subject = refund_id) =>
-  news(`refund_${kind}`, { amount, subject });
-const dispute = (kind: string) => news(`dispute_${kind}`, { subject: 'dp_1', fee: 1_500 });
-const asked = (type: string, more: object = {}): Step => {
-  const data = { payment_id, actor: 'key:1', requested_at: '2026-01-31T12:00:00Z', ...more };
-  return { type, data };
-};
-const reviewed = (verdict: string): Step => ({
-  type: 'payment.reviewed',
-  data: { payment_id, verdict, actor: 'key:1', reason: 'seen', reviewed_at: '' } as never,
-});
-
-const review = { risk: { score: 700, decision: 'review' } };
-/** How a payment gets to each status. */
-const pathTo: Record<PaymentStatus, Step[]> = {
-  requires_review: [initiated(review)],
-  processing: [initiated()],
-  authorized: [initiated(), news('authorized')],
-  captured: [initiated(), news('captured', { fee: 100 })],
-  partially_refunded: [initiated(), news('captured'), refund('succeeded', 1_000, 'rfd_a')],
-  refunded: [initiated(), news('captured'), refund('succeeded', AMOUNT, 'rfd_a')],
-  failed: [initiated(), news('failed', { decline_reason: 'card_declined' })],
-  cancelled: [initiated(), news('authorized'), news('cancelled')],
-  disputed: [initiated(), news('captured'), dispute('opened')],
-};
-
-function played(steps: readonly Step[]): PaymentLedger {
-  const ledger = new PaymentLedger();
-  for (const step of steps) ledger.play(step);
-  return ledger;
-}
+import type { Step } from './payments-ledger.ts';
+import {
+  AMOUNT,
+  asked,
+  dispute,
+  initiated,
+  news,
+  pathTo,
+  payment_id,
+  played,
+  refund,
+  refund_id,
+  reviewed,
+} from './payments-steps.ts';
 
 describe.each(paymentStatuses.map((status) => ({ status })))('$status', ({ status }) => {
   test('is reached', () => {
@@ -73,6 +39,9 @@ describe.each(paymentStatuses.map((status) => ({ status })))('$status', ({ statu
       if (effect === 'early' || effect === 'stale') {
         expect(ledger.payment).toEqual(before);
         expect(ledger.balances).toEqual(balances);
+      } else if (effect === 'stray') {
+        expect(ledger.payment!.status).toBe(status);
+        expect(ledger.calls.at(-1)).toMatchObject({ kind: 'cancel' });
       } else if (effect !== 'by_sums') {
         expect(ledger.payment!.status).toBe(effect);
       } else if (kind.startsWith('dispute') || status === 'disputed') {

@@ -144,7 +144,7 @@ test('what the gateway has not decided is asked again, less and less often', asy
   await stage.set({ stripe: quiet });
 });
 
-test('a refund that the gateway refuses is news; a capture is given up', async () => {
+test('a refund or a capture that the gateway refuses is news', async () => {
   const charged = chargeEffect();
   const news = newsOf(await outcomeOf('stripe', charged))!;
   const data = { ...charged.data, reference: news['reference'], amount: 9_999 };
@@ -153,8 +153,15 @@ test('a refund that the gateway refuses is news; a capture is given up', async (
   expect(newsOf(await outcomeOf('stripe', refund))).toMatchObject(told);
   const held = chargeEffect({}, { capture: 'manual' });
   const { reference } = newsOf(await outcomeOf('razorpay', held))!;
-  const part = { ...held, kind: 'capture', data: { ...held.data, reference, amount: 1 } };
-  expect(await outcomeOf('razorpay', part)).toHaveProperty('giveUp');
+  const part = {
+    ...held,
+    key: `${held.key}:capture:1`,
+    kind: 'capture',
+    data: { ...held.data, reference, amount: 1 },
+  };
+  expect(newsOf(await outcomeOf('razorpay', part))).toMatchObject({
+    ...{ news: 'capture_failed', subject: part.key, decline_reason: 'processing_error' },
+  });
 });
 
 /** Draws the same for the same seed. */
