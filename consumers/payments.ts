@@ -39,6 +39,7 @@ import {
   withNews,
   withStrayNews,
 } from './payments-facts.ts';
+import { riskOf, riskRows } from './payments-risk.ts';
 import { settlementPaid } from './payments-settlements.ts';
 import { type Command, commandTable, newsTable } from './payments-states.ts';
 import { statsRows } from './payments-stats.ts';
@@ -59,7 +60,8 @@ const paymentInitiated: Rule<Initiated> = {
     if (recordOf(event, state)) return refuse('already_initiated');
     const status = firstStatus[data.risk.decision];
     const payment = initialFacts(data, status, event.acceptedAt);
-    return saved(event, null, payment, status === 'processing' ? [chargeCall(event, payment)] : []);
+    const calls = status === 'processing' ? [chargeCall(event, payment)] : [];
+    return saved(event, null, payment, calls, riskRows(event));
   },
 };
 
@@ -211,6 +213,7 @@ function saved(
   before: PaymentFacts | null,
   after: PaymentFacts,
   calls: readonly Call[],
+  more: readonly Row[] = [],
 ): Decision {
   const captured_ms = after.captured_ms ?? (after.captured > 0 ? event.acceptedAt : null);
   const body: PaymentFacts = { ...after, captured_ms, updated_ms: event.acceptedAt };
@@ -224,6 +227,7 @@ function saved(
       ...effects.map((call): Row => ({ table: 'effects', values: { ...call } })),
       auditRow(event, before, body),
       ...statsRows(before, body),
+      ...more,
     ],
   };
 }
@@ -240,7 +244,7 @@ function auditRow(
 }
 
 function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number): PaymentFacts {
-  const { amount, customer_id, method, capture, gateways, risk, initiated_at } = data;
+  const { amount, customer_id, method, capture, gateways, initiated_at } = data;
   return {
     status,
     amount: amount.amount,
@@ -267,7 +271,7 @@ function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number
     order_id: data.order_id ?? null,
     redemption_id: data.redemption_id ?? null,
     metadata: data.metadata ?? null,
-    risk,
+    risk: riskOf(data),
     initiated_at,
     updated_ms: acceptedAt,
   };

@@ -14,6 +14,7 @@ import {
   RefundId,
 } from './payments.ts';
 import { AMOUNT_MAX, ClientId, Metadata, Time, closed } from './primitives.ts';
+import { Assessment } from './risk.ts';
 
 const shared = { domain: 'payments', topic: 'payments', origin: 'internal' } as const;
 const orderKey = (data: { payment_id: string }): string => data.payment_id;
@@ -39,10 +40,7 @@ export const PaymentInitiated = defineEvent({
     order_id: Type.Optional(ClientId),
     redemption_id: Type.Optional(Type.String()),
     metadata: Type.Optional(Metadata),
-    risk: closed({
-      score: Type.Integer({ minimum: 0, maximum: 1_000 }),
-      decision: words('allow', 'review', 'block'),
-    }),
+    risk: Assessment,
     actor: Actor,
     initiated_at: Time,
   }),
@@ -55,6 +53,27 @@ export const PaymentInitiated = defineEvent({
       capture: 'automatic',
       gateways: ['stripe', 'razorpay'],
       risk: { score: 120, decision: 'allow' },
+      actor: 'key:1',
+      initiated_at: at,
+    },
+    {
+      payment_id,
+      amount: { amount: 90_000, currency: 'USD' },
+      customer_id: 'c_1',
+      method: { type: 'card', token: 'pm_card_visa' },
+      capture: 'automatic',
+      gateways: ['stripe'],
+      risk: {
+        score: 520,
+        decision: 'review',
+        version: 3,
+        thresholds: { review: 500, block: 800 },
+        signals: { amount: 90_000, user_1m: 1, amount_deviations: 8.25, device_new: 1 },
+        reasons: [{ rule: 'new_device', points: 150, text: 'The device is new.' }],
+        shadow: { score: 0, decision: 'allow', version: 1, reasons: [] },
+        device: 'AAAAAAAAAAAAAAAAAAAAAA',
+        token: 'BBBBBBBBBBBBBBBBBBBBBB',
+      },
       actor: 'key:1',
       initiated_at: at,
     },

@@ -28,6 +28,7 @@ import { publishMetrics, watchProcess } from './io/metrics-text.ts';
 import { type Sql, connectPostgres } from './io/postgres.ts';
 import { weaknessOf } from './io/redis-promise.ts';
 import { producerClient, subscriberClient, writingClient } from './io/redis.ts';
+import { openRiskDesk } from './risk/desk.ts';
 import { allRoutes } from './routes/index.ts';
 import { keyResolver } from './store/limits.ts';
 import { schemaServes } from './store/migrate.ts';
@@ -123,6 +124,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   await admission.start();
   const vault = await vaultOf(config);
   const gateways = await openGatewayDesk({ redis, sql, vault, log });
+  const risk = await openRiskDesk({ redis, sql, metrics, log });
   const weakness = await weaknessOf(redis);
   if (weakness) log.warn(weakness);
   const coupons = await openCoupons({
@@ -149,7 +151,8 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     gateways,
     gatewaysFor: gateways.gatewaysFor,
     recentPayments: new RecentPayments(redis),
-    assess: () => Promise.resolve({ score: 0, decision: 'allow' as const }),
+    risk,
+    assess: risk.assess,
     readiness: new ReadinessProbe({
       redis,
       replicasMin: config.redisReplicasMin,
@@ -202,6 +205,7 @@ async function serve(
     clearTimeout(patience);
     await parts.coupons.close();
     await parts.gateways.stop();
+    await parts.risk.stop();
     await parts.appender.drain();
     clearTimeout(deadline);
     admission.stop();

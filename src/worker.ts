@@ -13,6 +13,7 @@ import type { Metrics } from './io/metrics.ts';
 import { type Periodic, periodic } from './io/periodic.ts';
 import type { Sql } from './io/postgres.ts';
 import type { Rule } from './ledger/decision.ts';
+import { paidWatcher } from './risk/history.ts';
 import { leaseStore } from './store/leases.ts';
 import { BatchLoader } from './store/load.ts';
 import { dueDeferred, outboxStore } from './store/queues.ts';
@@ -25,6 +26,7 @@ import {
   type EnginePorts,
 } from './stream/engine.ts';
 import { allStreams } from './stream/lease.ts';
+import type { RecordWatcher } from './stream/ports.ts';
 import { RedisStreams } from './stream/redis-streams.ts';
 import { WorkerMetrics } from './stream/worker-metrics.ts';
 
@@ -156,10 +158,19 @@ function portsOf(
     },
     leases: leaseStore(sql, { worker, instance, leaseMs, streams: allStreams }),
     balances: new BalanceCache(redis, options.balanceCacheTtlS),
-    records: paymentWatcher(redis),
+    records: toldBoth(paymentWatcher(redis), paidWatcher(redis)),
     deferred: { due: (streams, limit) => dueDeferred(sql, streams, limit) },
     outbox: outboxStore(sql),
     appender,
     rules,
+  };
+}
+
+/** Told again, either does no harm. */
+function toldBoth(one: RecordWatcher, other: RecordWatcher): RecordWatcher {
+  return {
+    async changed(records) {
+      await Promise.all([one.changed(records), other.changed(records)]);
+    },
   };
 }

@@ -208,6 +208,10 @@ const layers: readonly Layer[] = [
     match: /^src\/(effects|gateways)\//,
     mayImport: /^(schemas|src\/(effects|gateways|stream|store|cache|io|ledger))\//,
   },
+  {
+    match: /^src\/risk\//,
+    mayImport: /^(schemas|src\/(risk|stream|store|cache|io|ledger))\//,
+  },
   { match: /^src\/app\.ts$/, mayImport: /^(schemas|src\/(?!main|cli|supervisor))/ },
   { match: /^src\/config\.ts$/, mayImport: /^(schemas\/|src\/(setting[\w-]*\.ts|(io|stream)\/))/ },
   {

@@ -10,8 +10,8 @@ import {
   type GatewayName,
 } from '../../schemas/payments.ts';
 import { AtLeast, ClientId, closed } from '../../schemas/primitives.ts';
-import type { RecentPayments } from '../cache/recent-payments.ts';
-import type { RedemptionBook } from '../cache/redemption-book.ts';
+import type { Assessment } from '../../schemas/risk.ts';
+import { type RecentPayments } from '../cache/recent-payments.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
 import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
@@ -22,13 +22,7 @@ import { paymentOf, paymentsOf } from '../store/payments.ts';
 import { formatPosition } from '../stream/topology.ts';
 import { paymentAnswer, type PaymentBody } from './payment-answer.ts';
 
-export interface Assessment {
-  score: number;
-  decision: 'allow' | 'review' | 'block';
-}
-
 export interface PaymentParts extends CommandParts {
-  coupons: { book: RedemptionBook };
   recentPayments: RecentPayments;
   /** Who tries it, first to last. */
   gatewaysFor(tenant: number, request: PaymentRequest, paymentId: string): readonly GatewayName[];
@@ -67,7 +61,6 @@ function createPayment(parts: PaymentParts): Route {
     idempotent: true,
     body: PaymentRequest,
     answers: { 202: { description: 'Accepted.', schema: PaymentAccepted } },
-    problems: [409],
     examples: [
       {
         name: 'card',
@@ -83,9 +76,8 @@ function createPayment(parts: PaymentParts): Route {
 async function create(parts: PaymentParts, context: Context<PaymentRequest>): Promise<Outcome> {
   const { tenant, body, key, traceparent } = context;
   refuseCardNumbers(body);
-  await refuseUnheld(parts.coupons.book, tenant, body.redemption_id);
   const id = `pay_${context.onceId}`;
-  const { score, decision } = await parts.assess(tenant, id, context);
+  const risk = await parts.assess(tenant, id, context);
   const { amount, customer_id, method, capture = 'automatic' } = body;
   const { order_id, redemption_id, metadata } = body;
   const data: Static<(typeof PaymentInitiated)['data']> = {
@@ -98,27 +90,14 @@ async function create(parts: PaymentParts, context: Context<PaymentRequest>): Pr
     ...(order_id !== undefined && { order_id }),
     ...(redemption_id !== undefined && { redemption_id }),
     ...(metadata !== undefined && { metadata }),
-    risk: { score, decision },
+    risk,
     actor: `key:${key.id}`,
     initiated_at: timeOfId(context.onceId),
   };
   const event = { definition: PaymentInitiated, tenant, id, traceparent, data };
   const { topic, partition, offset } = await appendEvent(parts, event);
   const position = formatPosition(topic, partition, offset);
-  return json(202, { id, status: statusOf[decision], position });
-}
-
-/** What the buyer was promised must still be held for him. */
-async function refuseUnheld(
-  book: RedemptionBook,
-  tenant: number,
-  id: string | undefined,
-): Promise<void> {
-  if (id === undefined) return;
-  const found = await book.get(tenant, id);
-  if (!found) throw problem(409, 'redemption_unknown', 'No redemption has this `redemption_id`.');
-  if (found.status === 'released')
-    throw problem(409, 'already_released', 'The redemption is not held any more: reserve anew.');
+  return json(202, { id, status: statusOf[risk.decision], position });
 }
 
 const statusOf = { allow: 'processing', review: 'requires_review', block: 'failed' } as const;

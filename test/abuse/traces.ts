@@ -10,12 +10,14 @@ import type { WireReply, WireRequest } from './wire.ts';
 /** Every name that Redis may hold; what a caller chose comes last in it. */
 const names = [
   /^tallyrace:[a-z:]+$/,
-  /^\{p0[0-7]\}:(events|coupons|payments|webhooks)(:offset|:settled)?$/,
+  /^\{p0[0-7]\}:(events|coupons|payments)(:offset|:settled)?$/,
   /^\{p0[0-7]\}:coupons:(life|changes|changed|expiries)$/,
   /^\{p0[0-7]\}:coupon:\d+:[^:]+(:customers|:order:[\x21-\x7e]+)?$/,
   /^\{p0[0-7]\}:redemption:rdm_[0-9a-f-]{36}$/,
   /^\{p0[0-7]\}:balances?:[\x21-\x7e]+$/,
   /^\{p0[0-7]\}:payments:\d+:[\x21-\x7e]{1,128}:(version|page)$/,
+  /^\{risk:\d+\}:(count:(user|ip|device|token)|tokens-of:user|users-of:(token|device)):[\w-]{22}$/,
+  /^\{risk:\d+\}:paid:[\x21-\x7e]{1,128}$/,
   /^idempotency:\d+:\w+:[\x21-\x7e]{1,128}$/,
   /^limit:[\w-]+:\d+:\d+:\S+$/,
 ];
@@ -25,6 +27,8 @@ const fixedDocuments: Readonly<Record<string, string>> = {
   putStripe: 'gateways stripe',
   putRazorpay: 'gateways razorpay',
   putGatewayRouting: 'gateway_routing default',
+  putRiskRules: 'risk_rules active',
+  putShadowRiskRules: 'risk_rules shadow',
 };
 
 export class Ledgerbook {
@@ -49,6 +53,7 @@ export class Ledgerbook {
         if (each === 'accepted') this.events.add(id);
     if (operation === 'putCoupon') this.documents.add(`coupons ${String(body()['code'])}`);
     if (operation === 'putPartner') this.documents.add(`partners ${String(body()['id'])}`);
+    if (operation === 'addToRiskList') this.documents.add(`risk_lists ${String(body()['id'])}`);
     const fixed = fixedDocuments[operation];
     if (fixed) this.documents.add(fixed);
     if (operation === 'createRedemption') this.redemptions.add(String(body()['id']));
