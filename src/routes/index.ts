@@ -15,12 +15,14 @@ import { paymentCommandRoutes } from './payment-commands.ts';
 import { type PaymentParts, paymentRoutes } from './payments.ts';
 import { paymentAnalyticsRoutes } from './payment-analytics.ts';
 import { redemptionRoutes } from './redemptions.ts';
+import { type RiskParts, riskRoutes } from './risk.ts';
 
 export type RouteParts = AccountParts &
   EventParts &
   GameParts &
   GatewayParts &
   PaymentParts &
+  RiskParts &
   Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
@@ -34,6 +36,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...gameRoutes(parts),
     ...paymentRoutes(parts).map((route) => afterLedger(route, parts)),
     ...paymentCommandRoutes(parts),
+    ...riskRoutes(parts),
     ...gatewayRoutes(parts),
     ...paymentAnalyticsRoutes(parts),
     ...limitRoutes(parts),

@@ -29,6 +29,7 @@ const queries: Record<string, string> = { '/v1/payments': `?customer_id=${MARK}`
 interface Made {
   redemption: string;
   payment: string;
+  listed: string;
 }
 
 async function populate(client: Client, mark: string): Promise<Made> {
@@ -56,7 +57,16 @@ async function populate(client: Client, mark: string): Promise<Made> {
     { amount: total, customer_id: mark, method: { type: 'card', token: mark }, order_id: mark },
     { 'idempotency-key': mark, prefer: 'wait=ledger' },
   );
-  return { redemption: redemption.body.id, payment: payment.body.id };
+  const listed = await putRisk(client, mark);
+  return { redemption: redemption.body.id, payment: payment.body.id, listed };
+}
+
+async function putRisk(client: Client, mark: string): Promise<string> {
+  const rules = { about: mark, thresholds: { review: 1_000, block: 1_000 }, rules: [] };
+  await client.put('/v1/risk/rules', rules);
+  await client.put('/v1/risk/rules/shadow', rules);
+  const entry = { list: 'deny', subject: 'device', value: mark, reason: mark };
+  return (await client.post<{ id: string }>('/v1/risk/lists', entry)).body.id;
 }
 
 /** What takes the place of a path's parameter, for the first tenant's own rows. */
@@ -71,7 +81,8 @@ function filled(path: string): string {
 }
 
 beforeAll(async () => {
-  const { redemption, payment } = await populate(me, MARK);
+  const { redemption, payment, listed } = await populate(me, MARK);
+  parameters['risk.id'] = listed;
   parameters['redemptions.id'] = redemption;
   parameters['payments.id'] = payment;
   for (const resource of ['events', 'partners']) parameters[`${resource}.id`] = MARK;
