@@ -1,118 +1,32 @@
 // Payments all the way: events, rules, calls, the sandbox, news, books; with a gateway that is
 // away, methods that take their time, and answers that do not come.
 import { afterAll, expect, test } from 'bun:test';
-import type { EventDefinition } from '../../schemas/events.ts';
-import {
-  CaptureRequested,
-  PaymentInitiated,
-  RefundRequested,
-} from '../../schemas/payments-events.ts';
-import type { GatewayName } from '../../schemas/payments.ts';
+import { CaptureRequested, RefundRequested } from '../../schemas/payments-events.ts';
+import { gatewayNames } from '../../schemas/payments.ts';
 import { openGatewayLanes } from '../../src/effects/gateway-lanes.ts';
 import { laneMetrics } from '../../src/effects/metrics.ts';
 import { reporter } from '../../src/effects/report.ts';
 import { createLog } from '../../src/io/log.ts';
 import { Metrics } from '../../src/io/metrics.ts';
-import { producerClient, redisReady } from '../../src/io/redis.ts';
 import { effectStore } from '../../src/store/effects.ts';
-import { putAccount, razorpayChange, stripeChange } from '../../src/store/gateway-accounts.ts';
-import { openVault } from '../../src/store/secrets.ts';
-import { Appender } from '../../src/stream/append.ts';
-import { encodeEvent } from '../../src/stream/codec.ts';
-import { partitionOf } from '../../src/stream/topology.ts';
-import { startLedger } from '../coupons/ledger.ts';
 import { eventually } from '../processes.ts';
-import { openStack } from '../stack.ts';
-import { sandboxWorld } from './sandbox-world.ts';
+import { openPayments } from './payments-stage.ts';
 
-const sandbox = await sandboxWorld();
-const stack = await openStack('payments_through');
-const { id: tenant } = await stack.createTenant('payments_through');
-const vault = await openVault(stack.environment['TALLYRACE_SECRETS_KEY']!, null);
-await putAccounts();
-const redis = producerClient(stack.redisUrl, 'payments through');
-await redisReady(redis);
+const stage = await openPayments('payments_through');
+const { stack, initiate, payment, becomes, send, set } = stage;
 const log = createLog('payments through', 'silent');
-const appender = new Appender(redis, { bytesWaitingMax: 1e8, entryEventsMax: 1_000 });
-const ledger = await startLedger(stack);
 const { lanes, stop } = await openGatewayLanes({
-  ...{ redis, sql: stack.sql, vault, log },
-  urls: { stripeUrl: sandbox.urls.stripe, razorpayUrl: sandbox.urls.razorpay },
-  shared: { store: effectStore(stack.sql), report: reporter(appender, Date.now), log },
+  ...{ redis: stage.redis, sql: stack.sql, vault: stage.vault, log },
+  urls: { stripeUrl: stage.sandbox.urls.stripe, razorpayUrl: stage.sandbox.urls.razorpay },
+  shared: { store: effectStore(stack.sql), report: reporter(stage.appender, Date.now), log },
   metricsOf: (lane) => laneMetrics(new Metrics(), lane),
 });
 for (const lane of lanes) lane.start();
 afterAll(async () => {
   await Promise.all(lanes.map((lane) => lane.stop()));
   await stop();
-  await ledger.stop();
-  redis.disconnect();
-  await sandbox.stop();
+  await stage.close();
 }, 30_000);
-
-async function putAccounts(): Promise<void> {
-  const target = { tenant, actor: 'test' };
-  const stripe = { secret_key: 'sk_test_through', webhook_secret: 'whsec_through' };
-  const razorpay = {
-    ...{ key_id: 'rzp_test_through', key_secret: 'through_it', webhook_secret: 'through_it' },
-    ...{ email: 'payments@shop.example', contact: '+919900000000' },
-  };
-  await putAccount(stack.sql, vault, { ...target, name: 'stripe' }, stripeChange(stripe));
-  await putAccount(stack.sql, vault, { ...target, name: 'razorpay' }, razorpayChange(razorpay));
-}
-
-async function send(definition: EventDefinition, id: string, data: object): Promise<void> {
-  const header = { tenant, id, acceptedAt: Date.now(), traceparent: null };
-  const orderKey = definition.orderKey(data as Record<string, unknown>);
-  const tuple = encodeEvent(definition, { ...header, data });
-  await appender.append(definition.topic, partitionOf(tenant, orderKey), tuple);
-}
-
-interface Body {
-  status: string;
-  attempt: number;
-  captured: number;
-  refunds: Record<string, { status: string }>;
-}
-
-async function initiate(gateways: readonly GatewayName[], token: string, more: object = {}) {
-  const id = `pay_${Bun.randomUUIDv7()}`;
-  await send(PaymentInitiated, id, {
-    payment_id: id,
-    amount: { amount: 4_999, currency: 'INR' },
-    customer_id: 'c_1',
-    method: { type: 'card', token },
-    capture: 'automatic',
-    gateways,
-    risk: { score: 1, decision: 'allow' },
-    actor: 'test',
-    initiated_at: new Date().toISOString(),
-    ...more,
-  });
-  return id;
-}
-
-async function payment(id: string): Promise<Body | null> {
-  const [row] = await stack.owner`select body from payments where id = ${id.slice(4)}`;
-  return (row?.['body'] as Body | undefined) ?? null;
-}
-
-async function becomes(id: string, status: string): Promise<Body> {
-  await eventually(`${id} is ${status}`, async () => (await payment(id))?.status === status);
-  return (await payment(id))!;
-}
-
-/** What a gateway owes is what the books say that it owes. */
-async function expectBooks(name: GatewayName): Promise<void> {
-  const lines = (await sandbox.settlement()).filter(({ gateway }) => gateway === name);
-  const owed = lines.reduce((sum, { net }) => sum + Number(net), 0);
-  const [row] = await stack.owner`
-    select balance::text from balances
-    where tenant_id = ${tenant} and account = ${`gateway:${name}:clearing`} and unit = 'INR'`;
-  expect({ name, owed }).toEqual({ name, owed: 0 - Number(row?.['balance'] ?? 0) });
-}
-
-const set = (settings: object) => sandbox.control('PATCH', '/settings', settings);
 
 test('a charge is captured, a refusal of the bank is final', async () => {
   const [good, bad] = await Promise.all([
@@ -174,8 +88,10 @@ test('a charge that was not decided is asked for again', async () => {
 });
 
 test('in the end each gateway owes what the books say', async () => {
-  await expectBooks('stripe');
-  await expectBooks('razorpay');
+  for (const name of gatewayNames) {
+    const { bySandbox, byBooks } = await stage.owed(name);
+    expect({ name, owed: byBooks }).toEqual({ name, owed: bySandbox });
+  }
   const [rows] = await stack.owner`select count(*)::int as waiting from effects
     where status <> 'done'`;
   expect(rows!['waiting']).toBe(0);
