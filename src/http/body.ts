@@ -2,6 +2,7 @@
 // Invariants: no more than the allowed number of bytes is held of one body, nor of all together;
 // what is read as JSON is what was written, to the last digit and byte.
 import { Problem, problem, unavailable } from './problem.ts';
+import { refusedFraction } from './whole-numbers.ts';
 
 export function tooLarge(bytesMax: number): Problem {
   return problem(413, 'body_too_large', `At most ${bytesMax} bytes are taken here.`);
@@ -132,62 +133,5 @@ export function jsonOf(text: string): { json: unknown } | Problem {
   } catch {
     return problem(400, 'malformed_json', 'The body is not valid JSON.');
   }
-  return mayDisguise(text) && disguises(text) ? disguised : { json };
-}
-
-const disguised = problem(
-  400,
-  'malformed_json',
-  'A whole number is written with a fraction, like 12.0 or 1.0000000000000001. Write 12.',
-);
-
-const QUOTE = 34;
-const MINUS = 45;
-const ZERO = 48;
-const NINE = 57;
-const COLON = 58;
-const BACKSLASH = 92;
-const LOWER_E = 101;
-
-/** Whether some number may be written with a fraction: a dot or a negative exponent behind a digit,
- * if only in a text. Hops from one dot to the next, since most bodies have hardly any. */
-function mayDisguise(text: string): boolean {
-  for (let at = text.indexOf('.'); at >= 0; at = text.indexOf('.', at + 1))
-    if (isDigit(text.charCodeAt(at - 1)) && !isInTime(text, at)) return true;
-  for (let at = text.indexOf('-'); at >= 0; at = text.indexOf('-', at + 1))
-    if ((text.charCodeAt(at - 1) | 32) === LOWER_E && isDigit(text.charCodeAt(at - 2))) return true;
-  return false;
-}
-
-/** As in 12:00:10.5: a colon between digits is in a text, and times are what most dots belong to. */
-function isInTime(text: string, dot: number): boolean {
-  return text.charCodeAt(dot - 3) === COLON && isDigit(text.charCodeAt(dot - 4));
-}
-
-const number = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-
-/** JSON.parse rounds: 1.0000000000000001 becomes 1, and would pass for a whole number. So might the
- * 12.0 of somebody who counts in dollars. `text` is valid JSON. */
-function disguises(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) at = endOfString(text, at);
-    if (code !== MINUS && !isDigit(code)) continue;
-    number.lastIndex = at;
-    const [written] = number.exec(text)!;
-    if (/\.|[eE]-/.test(written) && Number.isInteger(Number(written))) return true;
-    at += written.length - 1;
-  }
-  return false;
-}
-
-/** Where the string that begins here ends. */
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
-  return at;
-}
-
-function isDigit(code: number): boolean {
-  return code >= ZERO && code <= NINE;
+  return refusedFraction(text) ?? { json };
 }

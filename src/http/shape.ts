@@ -5,7 +5,7 @@ import type { TObject, TSchema } from '@sinclair/typebox';
 import { type Problem, type ProblemError, problem } from './problem.ts';
 
 const ERRORS_MAX = 20;
-const POINTER_CHARACTERS_MAX = 200;
+export const POINTER_CHARACTERS_MAX = 200;
 /** As we write them: `true`, `1e2` and `007` are no integers. */
 const integerForm = /^(?:0|-?[1-9]\d{0,14})$/;
 
