@@ -3,7 +3,7 @@
 // events tell of one state, and say the same.
 import { type TSchema, Type } from '@sinclair/typebox';
 import { declineReasonOf } from '../schemas/payments-declines.ts';
-import type { RazorpayType } from '../schemas/webhooks.ts';
+import { type RazorpayType, WebhookType } from '../schemas/webhooks.ts';
 import {
   Amount,
   CurrencyOfTheirs,
@@ -164,7 +164,7 @@ const table: Record<RazorpayType, (payload: unknown) => Said> = {
   'settlement.processed': settlement,
 };
 
-const readEvent = reader(open({ event: Type.String(), payload: Type.Object({}) }));
+const readEvent = reader(open({ event: WebhookType, payload: Type.Object({}) }));
 
 export function saidByRazorpay(body: unknown): { type: string; said: Said } {
   const { event: type, payload } = readEvent(body);

@@ -4,7 +4,7 @@
 // is called; several events tell of one state, and say the same.
 import { Type } from '@sinclair/typebox';
 import { declineReasonOf } from '../schemas/payments-declines.ts';
-import type { StripeType } from '../schemas/webhooks.ts';
+import { type StripeType, WebhookType } from '../schemas/webhooks.ts';
 import {
   Amount,
   CurrencyOfTheirs,
@@ -185,7 +185,7 @@ const table: Record<StripeType, (object: unknown) => Said> = {
   'payout.paid': payout,
 };
 
-const readEvent = reader(open({ type: Type.String(), data: open({ object: Type.Object({}) }) }));
+const readEvent = reader(open({ type: WebhookType, data: open({ object: Type.Object({}) }) }));
 
 export function saidByStripe(body: unknown): { type: string; said: Said } {
   const { type, data } = readEvent(body);

@@ -47,6 +47,8 @@ export class BodyBytes {
   }
 }
 
+type Sent = string | Uint8Array;
+
 interface Reader {
   request: Request;
   startedAt: number;
@@ -68,15 +70,17 @@ export class Readings<Each extends Reader> {
     }, SWEEP_MS).unref();
   }
 
-  /** The body as text; `end` must follow. The server holds the client to its Content-Length. */
-  begin(reader: Each, bytesMax: number): Promise<string | Problem> | Problem {
+  /** The body as text, or as the bytes that came; `end` must follow. The server holds the client to
+   * its Content-Length. */
+  begin(reader: Each, bytesMax: number, raw: boolean): Promise<Sent | Problem> | Problem {
     const { request } = reader;
     const length = request.headers.get('content-length');
     const announced = length === null ? ANNOUNCED_BYTES_MAX : Number(length);
     const isSmall = length !== null && announced <= ANNOUNCED_BYTES_MAX;
     if (!this.bytes.take(isSmall ? announced : 0)) return crowded;
     this.open.set(reader, isSmall ? announced : 0);
-    return isSmall ? request.text() : this.readChunks(request, bytesMax);
+    if (!isSmall) return this.readChunks(request, bytesMax, raw);
+    return raw ? request.bytes() : request.text();
   }
 
   end(reader: Each): void {
@@ -86,8 +90,12 @@ export class Readings<Each extends Reader> {
     this.bytes.give(bytes);
   }
 
-  private async readChunks({ body }: Request, bytesMax: number): Promise<string | Problem> {
-    if (body === null) return '';
+  private async readChunks(
+    { body }: Request,
+    bytesMax: number,
+    raw: boolean,
+  ): Promise<Sent | Problem> {
+    if (body === null) return raw ? new Uint8Array() : '';
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     try {
@@ -97,7 +105,8 @@ export class Readings<Each extends Reader> {
         bytes += chunk.byteLength;
         chunks.push(chunk);
       }
-      return decoder.decode(Buffer.concat(chunks));
+      const whole = Buffer.concat(chunks);
+      return raw ? whole : decoder.decode(whole);
     } finally {
       this.bytes.give(bytes);
     }

@@ -37,6 +37,9 @@ export class Guard {
   private readonly bodyBytesMax: number;
   private readonly contentTypes: readonly string[];
   private readonly work: Work;
+  /** What is polled or read by people is answered whatever the load. */
+  private readonly mayBeRefused: boolean;
+  private readonly rawBody: boolean;
   private readonly forBrowsers: boolean;
   private readonly meter: RouteMeter;
   private readonly readings: Readings<RequestContext>;
@@ -53,6 +56,8 @@ export class Guard {
     this.contentTypes = route.contentTypes ?? JSON_ONLY;
     this.forBrowsers = isForBrowsers(route);
     this.work = workOf(route);
+    this.mayBeRefused = route.scope !== null || route.accepts === true;
+    this.rawBody = route.rawBody === true;
     this.meter = parts.recorder.route(route.name, route.tag);
     this.readings = new Readings(parts.admission.bodyBytes, (context) => {
       this.answer(context, tooSlow());
@@ -63,7 +68,7 @@ export class Guard {
    * much as all of the checks. */
   serve(incoming: Incoming): Promise<Response> {
     const { admission } = this.parts;
-    const refusal = this.route.scope === null ? null : admission.refusal(this.work);
+    const refusal = this.mayBeRefused ? admission.refusal(this.work) : null;
     if (refusal) return this.turnAway(refusal, incoming.request.headers);
     const { promise, resolve } = Promise.withResolvers<Response>();
     const context = new RequestContext(incoming, this.parts, resolve);
@@ -98,11 +103,11 @@ export class Guard {
       const unreadable = this.readHead(context);
       if (unreadable) return this.answer(context, unreadable);
       if (this.body) {
-        const text = await this.readings.begin(context, this.bodyBytesMax);
+        const sent = await this.readings.begin(context, this.bodyBytesMax, this.rawBody);
         this.readings.end(context);
         // Given up meanwhile, and answered: what comes late is not carried out.
         if (context.isAnswered) return;
-        const wrong = typeof text === 'string' ? this.readBody(text, context) : text;
+        const wrong = sent instanceof Problem ? sent : this.readBody(sent, context);
         if (wrong) return this.answer(context, wrong);
       }
       const wrong = this.readAddress(context);
@@ -170,8 +175,12 @@ export class Guard {
     return policy === 'none' ? null : this.parts.limiter.plan(policy, key);
   }
 
-  private readBody(text: string, context: RequestContext): Problem | null {
-    const said = jsonOf(text);
+  private readBody(sent: string | Uint8Array, context: RequestContext): Problem | null {
+    if (typeof sent !== 'string') {
+      context.body = sent;
+      return null;
+    }
+    const said = jsonOf(sent);
     if (said instanceof Problem) return said;
     context.body = said.json;
     if (this.route.bodyCheckedByHandler) return null;

@@ -48,6 +48,11 @@ export const policies = {
     quotas: { ip: perMinute(100) },
     whenRedisAway: 'closed',
   },
+  webhooks: {
+    about: 'Webhooks of a gateway that are signed as they should be; the key is their endpoint.',
+    quotas: { key: perMinute(120_000) },
+    whenRedisAway: 'open',
+  },
   public_unknown_codes: {
     about: 'Codes asked for by a publishable key that do not exist.',
     quotas: { ip: perMinute(20) },

@@ -103,6 +103,11 @@ export const catalogue = {
   already_redeemed: entry('Already redeemed', 'This was redeemed before.'),
   already_released: entry('Already released', 'The reservation was given back before.'),
   reserved_elsewhere: entry('Reserved elsewhere', 'Another order holds the coupon.'),
+  webhook_refused: entry(
+    'The webhook was not taken',
+    'The address is not that of an account, or the signature is not right: see `webhook_path` of ' +
+      'GET /v1/gateways, the secret that was set, and the clock.',
+  ),
   card_number_refused: entry(
     'Card numbers are not taken',
     'Something looks like a card number; `errors` points at it. Send a token of the gateway.',

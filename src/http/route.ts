@@ -90,7 +90,8 @@ export interface Route<
   tag: string;
   summary: string;
   description?: string;
-  /** Null: open to everybody. Several: any one of them is enough. `admin` is not implied. */
+  /** Null: open to everybody, or the handler finds out who it is. Several: any one of them is
+   * enough. `admin` is not implied. */
   scope: Scope | readonly Scope[] | null;
   /** See policies.ts; publishable keys fall under `public_checks` wherever they may go. */
   limit: PolicyName | 'none';
@@ -107,6 +108,8 @@ export interface Route<
   body?: Body;
   /** The schema is for the document only; the handler checks item by item. */
   bodyCheckedByHandler?: boolean;
+  /** The handler is given the bytes, which a signature is over, and reads them itself. */
+  rawBody?: boolean;
   /** By content type, for the document, where they are not the same. */
   bodies?: Readonly<Record<string, TSchema>>;
   /** Default: BODY_BYTES_MAX, 32 KiB. */

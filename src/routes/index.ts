@@ -16,6 +16,7 @@ import { type PaymentParts, paymentRoutes } from './payments.ts';
 import { paymentAnalyticsRoutes } from './payment-analytics.ts';
 import { redemptionRoutes } from './redemptions.ts';
 import { type RiskParts, riskRoutes } from './risk.ts';
+import { type WebhookParts, webhookRoutes } from './webhooks-in.ts';
 
 export type RouteParts = AccountParts &
   EventParts &
@@ -23,6 +24,7 @@ export type RouteParts = AccountParts &
   GatewayParts &
   PaymentParts &
   RiskParts &
+  WebhookParts &
   Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
@@ -38,6 +40,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...paymentCommandRoutes(parts),
     ...riskRoutes(parts),
     ...gatewayRoutes(parts),
+    ...webhookRoutes(parts).map((route) => afterLedger(route, parts)),
     ...paymentAnalyticsRoutes(parts),
     ...limitRoutes(parts),
     ...opsRoutes({

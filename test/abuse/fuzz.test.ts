@@ -19,7 +19,7 @@ import { Client } from '../client.ts';
 import { openStack } from '../stack.ts';
 import { type WireReply, type WireRequest, send } from './wire.ts';
 
-const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 30);
+const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 40);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 7_214_553);
 const AT_ONCE = 40;
 
@@ -166,8 +166,8 @@ function check({ operationId, request, strayed }: Asked, reply: WireReply): void
 }
 
 const seen = new Map<string, number>();
-/** No invented id is that of a payment, and here nobody calls a gateway. */
-const ofAPayment = /^(capture|cancel|refund|approve|reject)Payment$/;
+/** No invented id is that of a payment, nobody here calls a gateway, and nobody can sign. */
+const inVain = /^(capture|cancel|refund|approve|reject)Payment$|^take\w+Webhook$/;
 
 async function ask(asked: Asked): Promise<void> {
   const { operationId, request } = asked;
@@ -196,7 +196,7 @@ test('whatever is sent is answered as the document says', async () => {
 
 test('both what is right and what is wrong of each operation was among it', () => {
   for (const { operationId, requestBody, parameters } of operations) {
-    const canSucceed = requestBody !== undefined && !ofAPayment.test(operationId);
+    const canSucceed = requestBody !== undefined && !inVain.test(operationId);
     expect([operationId, seen.has(`${operationId} done`) || !canSucceed]).toEqual([
       operationId,
       true,

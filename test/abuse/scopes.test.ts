@@ -53,6 +53,8 @@ const table: Readonly<Record<string, readonly string[]>> = {
   deleteGateway: ['admin'],
   putGatewayRouting: ['admin'],
   getGatewayRouting: ['admin'],
+  takeStripeWebhook: everybody,
+  takeRazorpayWebhook: everybody,
   listLimits: ['admin'],
   putLimit: ['admin'],
   livez: everybody,

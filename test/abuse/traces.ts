@@ -10,7 +10,7 @@ import type { WireReply, WireRequest } from './wire.ts';
 /** Every name that Redis may hold; what a caller chose comes last in it. */
 const names = [
   /^tallyrace:[a-z:]+$/,
-  /^\{p0[0-7]\}:(events|coupons|payments)(:offset|:settled)?$/,
+  /^\{p0[0-7]\}:(events|coupons|payments|webhooks)(:offset|:settled)?$/,
   /^\{p0[0-7]\}:coupons:(life|changes|changed|expiries)$/,
   /^\{p0[0-7]\}:coupon:\d+:[^:]+(:customers|:order:[\x21-\x7e]+)?$/,
   /^\{p0[0-7]\}:redemption:rdm_[0-9a-f-]{36}$/,

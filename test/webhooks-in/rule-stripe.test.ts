@@ -120,7 +120,7 @@ describe('Stripe', () => {
       },
     ],
     ['customer.created', {}, 'unknown'],
-    ['toString', {}, 'unknown'],
+    ['constructor', {}, 'unknown'],
   ];
   for (const [index, [type, object, said, found]] of cases.entries())
     test(`${type} #${index}`, () => expectSaid(stripe(type, object, found), said));
@@ -130,6 +130,7 @@ describe('Stripe', () => {
     ['an amount with a fraction', event({ ...intent, amount_received: 1.5 })],
     ['an amount below zero', event({ ...intent, amount_received: -1 })],
     ['an id that is none', event({ ...intent, id: 'pi/1', amount_received: 1 })],
+    ['a type that is none', { type: 'a\u0000b', data: { object: {} } }],
     ['no object', { type: 'payment_intent.succeeded' }],
     ['a list', []],
     [
