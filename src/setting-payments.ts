@@ -1,5 +1,17 @@
 // Settings of payments: who calls gateways, where these are, what their secrets are sealed with.
-import { choice, integer, origin, sealingKey } from './setting.ts';
+import { type Network, networksOf } from './io/private-address.ts';
+import { type Setting, Wrong, choice, integer, origin, sealingKey } from './setting.ts';
+
+const webhooksPrivateAllowed: Setting<readonly Network[]> = {
+  name: 'WEBHOOKS_PRIVATE_ALLOWED',
+  about: "private networks that tenants' webhooks may go to, over http too: 10.1.0.0/16,fd00::/8",
+  standard: '',
+  parse(text) {
+    const networks = text === '' ? [] : networksOf(text);
+    if (networks) return networks;
+    throw new Wrong('must be networks like 10.1.0.0/16, with commas between them');
+  },
+};
 
 export const paymentSettings = {
   effectsProcesses: integer(
@@ -30,4 +42,5 @@ export const paymentSettings = {
     'TCP port of the sandbox gateways, and the two after it',
     [0, 65_533],
   ),
+  webhooksPrivateAllowed,
 };
