@@ -40,6 +40,7 @@ import {
   withStrayNews,
 } from './payments-facts.ts';
 import { riskOf, riskRows } from './payments-risk.ts';
+import { noticesOf } from './payments-notices.ts';
 import { settlementPaid } from './payments-settlements.ts';
 import { type Command, commandTable, newsTable } from './payments-states.ts';
 import { statsRows } from './payments-stats.ts';
@@ -228,6 +229,7 @@ function saved(
       auditRow(event, before, body),
       ...statsRows(before, body),
       ...more,
+      ...noticesOf(id, before, body),
     ],
   };
 }

@@ -122,9 +122,6 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
   writer.on('close', () => recent.clear());
   watchIngress(metrics, admission, appender);
   await admission.start();
-  const vault = await vaultOf(config);
-  const gateways = await openGatewayDesk({ redis, sql, vault, log });
-  const risk = await openRiskDesk({ redis, sql, metrics, log });
   const weakness = await weaknessOf(redis);
   if (weakness) log.warn(weakness);
   const coupons = await openCoupons({
@@ -147,12 +144,7 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     balances: new BalanceCache(redis, config.balanceCacheTtlS),
     waits: { defaultMs: config.waitLedgerMsDefault, maxMs: config.waitLedgerMsMax },
     batchBytesMax: config.batchBodyBytesMax,
-    vault,
-    gateways,
-    gatewaysFor: gateways.gatewaysFor,
-    recentPayments: new RecentPayments(redis),
-    risk,
-    assess: risk.assess,
+    ...(await openPaymentParts(config, clients, metrics, log)),
     readiness: new ReadinessProbe({
       redis,
       replicasMin: config.redisReplicasMin,
@@ -163,6 +155,24 @@ async function openParts(config: Config, name: string, clients: Clients, log: Lo
     metricsDir: join(config.home, 'run'),
     processName: name,
     version: packageJson.version,
+  };
+}
+
+async function openPaymentParts(
+  config: Config,
+  { redis, sql }: Clients,
+  metrics: Metrics,
+  log: Log,
+) {
+  const vault = await vaultOf(config);
+  const gateways = await openGatewayDesk({ redis, sql, vault, log });
+  const risk = await openRiskDesk({ redis, sql, metrics, log });
+  return {
+    ...{ vault, gateways, risk },
+    webhooksAllowed: config.webhooksPrivateAllowed,
+    gatewaysFor: gateways.gatewaysFor,
+    recentPayments: new RecentPayments(redis),
+    assess: risk.assess,
   };
 }
 

@@ -14,6 +14,7 @@ import {
   stripeChange,
 } from '../store/gateway-accounts.ts';
 import { type Vault, VaultError, vaultOf } from '../store/secrets.ts';
+import { sealEndpointsAnew } from '../store/webhook-endpoints.ts';
 import { withServers } from '../supervisor/home.ts';
 import { Failure, exitCodes } from './exit.ts';
 import { actor } from './servers.ts';
@@ -95,7 +96,8 @@ function changeOf(gateway: GatewayName, given: unknown) {
 
 async function rotate(sql: Sql, vault: Vault): Promise<void> {
   try {
-    console.log(`sealed ${await sealAnew(sql, vault)} again, with the key ${vault.keyId}`);
+    const count = (await sealAnew(sql, vault)) + (await sealEndpointsAnew(sql, vault));
+    console.log(`sealed ${count} again, with the key ${vault.keyId}`);
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;
     const advice = 'Set TALLYRACE_SECRETS_KEY_PREVIOUS to the key they were sealed with.';

@@ -21,6 +21,7 @@ import { openGatewayLanes } from './gateway-lanes.ts';
 import { Lane, type LaneHandler, type LaneOptions } from './lane.ts';
 import { laneMetrics } from './metrics.ts';
 import { reporter } from './report.ts';
+import { openWebhookLanes } from './webhook-lane.ts';
 
 interface Clients {
   redis: Redis;
@@ -77,16 +78,20 @@ async function startEffects(config: Config, clients: Clients, metrics: Metrics, 
     const lane = laneMetrics(metrics, options.name);
     return new Lane({ ...shared, handler, metrics: lane }, options);
   });
+  const vault = await vaultOf(config);
+  const metricsOf = (lane: string) => laneMetrics(metrics, lane);
   const gateways = await openGatewayLanes({
-    ...{ redis: clients.redis, sql, log, shared, urls: config },
-    vault: await vaultOf(config),
-    metricsOf: (lane) => laneMetrics(metrics, lane),
+    ...{ redis: clients.redis, sql, log, shared, urls: config, vault, metricsOf },
   });
-  const lanes = [...own, ...gateways.lanes];
+  const allowed = config.webhooksPrivateAllowed;
+  const webhooks = openWebhookLanes({ sql, log, shared, allowed, vault, metricsOf });
+  const urgent = [...own, ...gateways.lanes];
+  const lanes = [...urgent, ...webhooks.lanes];
   for (const lane of lanes) lane.start();
-  // A commit may have asked for calls; should this be missed, lanes look by themselves.
+  // A commit may have asked for calls; should this be missed, lanes look by themselves. Webhooks
+  // are not worth a look at every commit.
   subscriber.on('message', () => {
-    for (const lane of lanes) lane.nudge();
+    for (const lane of urgent) lane.nudge();
   });
   subscriber.subscribe(SETTLED_CHANNEL).catch(() => {});
   const counting = countWaiting(sql, metrics, log);
@@ -94,7 +99,7 @@ async function startEffects(config: Config, clients: Clients, metrics: Metrics, 
     async stop(): Promise<void> {
       await counting.stop();
       await Promise.all(lanes.map((lane) => lane.stop()));
-      await gateways.stop();
+      await Promise.all([gateways.stop(), webhooks.stop()]);
       await appender.drain();
     },
   };

@@ -2,6 +2,7 @@
 // OpenAPI 3.1 takes, so they are printed as they are checked.
 // Invariant: every route is in the document, with every status that its guard can give.
 import { Type, type TObject } from '@sinclair/typebox';
+import { noticeBody, noticeTypeNames, noticeTypes } from '../../schemas/notices.ts';
 import { closed } from '../../schemas/primitives.ts';
 import { REPLAY_S } from './idempotency.ts';
 import { catalogue } from './problem.ts';
@@ -54,6 +55,7 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
     security: [{ key: [] }],
     tags: [...new Set(routes.map((route) => route.tag))].map((name) => ({ name })),
     paths,
+    webhooks: webhooks(),
     components: {
       securitySchemes: {
         key: { type: 'http', scheme: 'bearer', description: 'tr_live_…, tr_test_… or tr_pub_…' },
@@ -61,6 +63,36 @@ export function openApiDocument(routes: readonly Route[], version: string): obje
       schemas: { Problem: ProblemDocument },
     },
   };
+}
+
+/** What we send, as a receiver sees it. */
+function webhooks(): object {
+  const parameters = [
+    header('webhook-id', true, {
+      type: 'string',
+      description: 'Of the notice: the same each time it is sent, so that it can count once.',
+    }),
+    header('webhook-timestamp', true, { type: 'string', description: 'Seconds, of this try.' }),
+    header('webhook-signature', true, {
+      type: 'string',
+      description:
+        '`v1,` and HMAC-SHA256 in base64 of id, timestamp and body; one for each secret.',
+    }),
+  ];
+  const responses = {
+    '2XX': { description: 'Taken, within 15 seconds.' },
+    '410': { description: 'Gone: the endpoint is disabled.' },
+    default: { description: 'Not taken: it is sent again, for three days.' },
+  };
+  const told = noticeTypeNames.map((type) => {
+    const content = { 'application/json': { schema: noticeBody(type) } };
+    const post = {
+      ...{ operationId: type, tags: ['webhooks'], summary: noticeTypes[type][1], security: [] },
+      ...{ parameters, requestBody: { required: true, content }, responses },
+    };
+    return [type, { post }] as const;
+  });
+  return Object.fromEntries(told);
 }
 
 function operation(route: Route): object {

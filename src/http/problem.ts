@@ -118,6 +118,11 @@ export const catalogue = {
     'The gateway captures the whole only',
     'Capture what was authorised, or cancel and charge anew.',
   ),
+  too_many_endpoints: entry('Too many endpoints', 'Delete one that is not used any more.'),
+  endpoint_disabled: entry(
+    'The endpoint is disabled',
+    'Nothing is sent to it until it is enabled.',
+  ),
   already_requested: entry('Asked for already', 'It is on its way; the first request stands.'),
   insufficient_balance: entry('The balance is too low', 'The account would go below its floor.'),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -17,6 +17,8 @@ import { paymentAnalyticsRoutes } from './payment-analytics.ts';
 import { redemptionRoutes } from './redemptions.ts';
 import { type RiskParts, riskRoutes } from './risk.ts';
 import { type WebhookParts, webhookRoutes } from './webhooks-in.ts';
+import { webhookDeliveryRoutes } from './webhook-deliveries.ts';
+import { type WebhookEndpointParts, webhookEndpointRoutes } from './webhook-endpoints.ts';
 
 export type RouteParts = AccountParts &
   EventParts &
@@ -25,6 +27,7 @@ export type RouteParts = AccountParts &
   PaymentParts &
   RiskParts &
   WebhookParts &
+  WebhookEndpointParts &
   Omit<OpsParts, 'document'> & { coupons: Coupons; version: string };
 
 export function allRoutes(parts: RouteParts): Route[] {
@@ -42,6 +45,8 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...gatewayRoutes(parts),
     ...webhookRoutes(parts).map((route) => afterLedger(route, parts)),
     ...paymentAnalyticsRoutes(parts),
+    ...webhookEndpointRoutes(parts),
+    ...webhookDeliveryRoutes(parts),
     ...limitRoutes(parts),
     ...opsRoutes({
       ...parts,

@@ -55,12 +55,17 @@ const shells: Rule = ({ path, text }) => [
 ];
 
 /** Inside the ingress and the worker nothing makes a request; the effects process calls gateways,
- * at addresses that are settings, and the sandbox answers with webhooks. */
-const calling = /^src\/(cli|supervisor|gateways\/sandbox)\/|^src\/gateways\/wire\.ts$/;
+ * at addresses that are settings, and endpoints of tenants, at addresses that it has checked; the
+ * sandbox answers with webhooks. */
+const calling =
+  /^src\/(cli|supervisor|gateways\/sandbox)\/|^src\/(gateways\/wire|effects\/webhook-call)\.ts$/;
 const requests: Rule = ({ path, text }) =>
   calling.test(path) || path === 'src/http/loop-wait.ts'
     ? []
-    : found(text, /(?<![\w.])fetch\(|Bun\.connect\(|\bnet\.connect\(|new WebSocket\(|Bun\.dns/g);
+    : found(
+        text,
+        /(?<![\w.])fetch\(|Bun\.connect\(|\bnet\.connect\(|new WebSocket\(|Bun\.dns|'node:(https?|dns)\b/g,
+      );
 
 /** Dynamic SQL in the database: names as %I, texts as %L, tables as regclass. */
 const dynamic: Rule = ({ text }) => {

@@ -16,6 +16,7 @@ interface Operation {
 interface ApiDocument {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
+  webhooks: Record<string, { post: Operation }>;
   components: { schemas: { Problem: TSchema } };
 }
 
@@ -35,6 +36,16 @@ test('it is an OpenAPI 3.1 document in which every operation has a name of its o
     const named = operation.parameters.filter((each) => each.in === 'path');
     expect(named.map(({ name }) => name)).toEqual(inPath);
     expect(operation.summary).not.toBe('');
+  }
+});
+
+test('what is sent to tenants is in it too, each type under its name', () => {
+  const sent = Object.entries(document.webhooks);
+  expect(sent.length).toBeGreaterThan(10);
+  for (const [type, { post }] of sent) {
+    expect(post.operationId).toBe(type);
+    expect(post.summary).not.toBe('');
+    expect(JSON.stringify(post)).toContain(`"const":"${type}"`);
   }
 });
 

@@ -69,6 +69,20 @@ async function putRisk(client: Client, mark: string): Promise<string> {
   return (await client.post<{ id: string }>('/v1/risk/lists', entry)).body.id;
 }
 
+/** An endpoint, and something that it was told. */
+async function listen(client: Client, tenant: number, mark: string) {
+  const endpoints = '/v1/webhook-endpoints';
+  const url = `https://shop.example/${mark}`;
+  const made = await client.post<{ id: string }>(endpoints, { url, description: mark });
+  const values = { type: 'payment.captured', subject: mark, data: { mark }, occurred_ms: 0 };
+  const row = { ...values, key: mark, tenant_id: tenant, event_key: Bun.randomUUIDv7() };
+  await stack.owner`select notices_write(${JSON.stringify([row])}::text::jsonb)`;
+  const list = await client.get<{ data: { id: string }[] }>(
+    `${endpoints}/${made.body.id}/deliveries`,
+  );
+  return { endpoint: made.body.id, id: list.body.data[0]!.id };
+}
+
 /** What takes the place of a path's parameter, for the first tenant's own rows. */
 function filled(path: string): string {
   const named = path.replace(/\{(\w+)\}/g, (_, name: string) => {
@@ -89,6 +103,9 @@ beforeAll(async () => {
   parameters['coupons.code'] = MARK;
   parameters['gateways.name'] = 'stripe';
   parameters['limits.policy'] = 'redemptions';
+  const delivery = await listen(me, mine.id, MARK);
+  parameters['webhook-endpoints.id'] = delivery.endpoint;
+  parameters['webhook-endpoints.delivery'] = delivery.id;
   await populate(stranger, 'plain');
 }, 30_000);
 

@@ -33,13 +33,17 @@ const accounts = {
 };
 
 /** Call at the top of a test file. */
-export async function openPayments(name: string): Promise<PaymentStack> {
+export async function openPayments(
+  name: string,
+  settings: Record<string, string> = {},
+): Promise<PaymentStack> {
   const sandbox = await sandboxWorld();
   afterAll(() => sandbox.stop());
   const stack = await openStack(name);
   Object.assign(stack.environment, {
     STRIPE_URL: sandbox.urls.stripe,
     RAZORPAY_URL: sandbox.urls.razorpay,
+    ...settings,
   });
   const tenant = await stack.createTenant(name);
   const [ingress] = await Promise.all([
