@@ -29,6 +29,7 @@ import { memoryBench } from './memory.ts';
 import { overloadBench } from './overload.ts';
 import { recoveryBench } from './recovery.ts';
 import { redemptionBench } from './redemption.ts';
+import { riskBench } from './risk.ts';
 import { rulesBench } from './rules.ts';
 import { stallsBench } from './stalls.ts';
 import { validateBench } from './validate.ts';
@@ -59,6 +60,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   overload: overloadBench,
   reads: readsBench,
   recovery: recoveryBench,
+  risk: riskBench,
   stalls: stallsBench,
   verify: verifyBench,
 };

@@ -49,7 +49,10 @@ export class Counts {
       ...paired.map(([, owner, seen]) => `${tag}:${seen}s-of:${owner}:${subjects[owner]!}`),
       paidKey(tenant, customer),
     ];
-    const payment = Buffer.from(paymentId.slice(4).replaceAll('-', ''), 'hex');
+    // A text, since a command that holds a buffer is put together from many.
+    const payment = Buffer.from(paymentId.slice(4).replaceAll('-', ''), 'hex').toString(
+      'base64url',
+    );
     const args: Argument[] = [keys.length, ...keys, payment, present.length, COUNT_MAX, PAIR_MAX];
     for (const [, , seen] of paired) args.push(subjects[seen]);
     const reply = (await sendTogether(this.redis, 'riskAssess', args)) as (number | string)[];

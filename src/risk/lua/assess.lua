@@ -6,41 +6,54 @@
 -- within a day; then the members of what was paid.
 -- Safe to repeat: a payment is counted once; asked again, its counts are those of its first time.
 local MINUTE, HOUR, DAY = 60000000, 3600000000, 86400000000
-local DAY_MS, KEPT_MS = 86400000, 90000000
+local DAY_MS = 86400000
 local payment, counted = ARGV[1], tonumber(ARGV[2])
 local countMax, pairMax = tonumber(ARGV[3]), tonumber(ARGV[4])
 local paid = #KEYS
 local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
 local reply = {}
 
-local function within(key, span)
-  return redis.call('ZCOUNT', key, string.format('(%.0f', now - span), now)
+-- As texts, made once: Redis would make one of a number at each call, for more than the call.
+local now, minute, hour, day, dayAgo
+local function setTime(us)
+  now = string.format('%.0f', us)
+  minute, hour = string.format('(%.0f', us - MINUTE), string.format('(%.0f', us - HOUR)
+  dayAgo = string.format('%.0f', us - DAY)
+  day = '(' .. dayAgo
 end
+setTime(time[1] * 1000000 + time[2])
 
--- What is older than a day goes, and beyond the most that is held the oldest.
-local function tidy(key, most)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - DAY)
-  local held = redis.call('ZCARD', key)
-  if held > most then redis.call('ZREMRANGEBYRANK', key, 0, held - most - 1) end
-  -- A key that is used has its time set anew once an hour, not each time: that goes to the log.
-  if redis.call('PTTL', key) < DAY_MS then redis.call('PEXPIRE', key, KEPT_MS) end
-  return math.min(held, most)
+-- What is older than a day goes, and the oldest where a tenth too many are held. Done at a key's
+-- first payment and whenever one of its payments has grown old, so that a key outlives its newest
+-- by a day: what is added between is less than a day younger than what grows old next.
+local function tidy(key, most, held)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', dayAgo)
+  if held > most then redis.call('ZREMRANGEBYRANK', key, 0, -most - 1) end
+  redis.call('PEXPIRE', key, 2 * DAY_MS)
 end
 
 for i = 1, counted do
   local key = KEYS[i]
   if redis.call('ZADD', key, 'NX', now, payment) == 0 and i == 1 then
-    now = tonumber(redis.call('ZSCORE', key, payment))
+    setTime(tonumber(redis.call('ZSCORE', key, payment)))
   end
-  local alone = tidy(key, countMax) == 1
-  reply[#reply + 1] = alone and 1 or within(key, MINUTE)
-  reply[#reply + 1] = alone and 1 or within(key, HOUR)
-  reply[#reply + 1] = alone and 1 or within(key, DAY)
+  local held = redis.call('ZCARD', key)
+  local inDay = held == 1 and 1 or redis.call('ZCOUNT', key, day, now)
+  local inHour = inDay == 1 and 1 or redis.call('ZCOUNT', key, hour, now)
+  local inMinute = inHour == 1 and 1 or redis.call('ZCOUNT', key, minute, now)
+  reply[#reply + 1] = math.min(inMinute, countMax)
+  reply[#reply + 1] = math.min(inHour, countMax)
+  reply[#reply + 1] = math.min(inDay, countMax)
+  if held == 1 or held > inDay or held > countMax * 1.1 then tidy(key, countMax, held) end
 end
 for i = counted + 1, paid - 1 do
-  redis.call('ZADD', KEYS[i], 'GT', now, ARGV[4 + i - counted])
-  reply[#reply + 1] = tidy(KEYS[i], pairMax)
+  local key = KEYS[i]
+  local isNew = redis.call('ZADD', key, 'GT', now, ARGV[4 + i - counted]) == 1
+  local held = redis.call('ZCARD', key)
+  local inDay = held == 1 and 1 or redis.call('ZCOUNT', key, day, now)
+  reply[#reply + 1] = math.min(inDay, pairMax)
+  -- Its members grow young again, so nothing may grow old for long: its time is looked at.
+  if isNew or held > inDay or redis.call('PTTL', key) < DAY_MS then tidy(key, pairMax, held) end
 end
 local members = redis.call('ZRANGE', KEYS[paid], 0, -1)
 -- Begun, and not read yet: from now on what is paid is added, so that whoever reads misses nothing.
