@@ -6,6 +6,22 @@ export interface Reply<Body = Record<string, unknown>> {
   headers: Headers;
 }
 
+/** What `fetch` takes for a call of the API. */
+export function requestOf(
+  key: string,
+  method: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): RequestInit {
+  const authorization = `Bearer ${key}`;
+  if (body === undefined) return { method, headers: { authorization, ...headers } };
+  return {
+    method,
+    headers: { authorization, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  };
+}
+
 export class Client {
   constructor(
     readonly url: string,
@@ -34,15 +50,8 @@ export class Client {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<Reply<Body>> {
-    const answer = await fetch(`${this.url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${this.key}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+    const init = requestOf(this.key, method, body, headers);
+    const answer = await fetch(`${this.url}${path}`, init);
     const text = await answer.text();
     const json = answer.headers.get('content-type')?.includes('json');
     return {

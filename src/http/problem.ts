@@ -102,6 +102,7 @@ export const catalogue = {
   not_stackable: entry('The coupons do not stack', 'At least one stands alone.'),
   already_redeemed: entry('Already redeemed', 'This was redeemed before.'),
   already_released: entry('Already released', 'The reservation was given back before.'),
+  redemption_unknown: entry('No such redemption', 'Nothing was reserved under this id.'),
   reserved_elsewhere: entry('Reserved elsewhere', 'Another order holds the coupon.'),
   webhook_refused: entry(
     'The webhook was not taken',

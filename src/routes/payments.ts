@@ -11,7 +11,8 @@ import {
 } from '../../schemas/payments.ts';
 import { AtLeast, ClientId, closed } from '../../schemas/primitives.ts';
 import type { Assessment } from '../../schemas/risk.ts';
-import { type RecentPayments } from '../cache/recent-payments.ts';
+import type { RecentPayments } from '../cache/recent-payments.ts';
+import type { RedemptionBook } from '../cache/redemption-book.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
 import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
@@ -23,6 +24,7 @@ import { formatPosition } from '../stream/topology.ts';
 import { paymentAnswer, type PaymentBody } from './payment-answer.ts';
 
 export interface PaymentParts extends CommandParts {
+  coupons: { book: RedemptionBook };
   recentPayments: RecentPayments;
   /** Who tries it, first to last. */
   gatewaysFor(tenant: number, request: PaymentRequest, paymentId: string): readonly GatewayName[];
@@ -61,6 +63,7 @@ function createPayment(parts: PaymentParts): Route {
     idempotent: true,
     body: PaymentRequest,
     answers: { 202: { description: 'Accepted.', schema: PaymentAccepted } },
+    problems: [409],
     examples: [
       {
         name: 'card',
@@ -76,6 +79,7 @@ function createPayment(parts: PaymentParts): Route {
 async function create(parts: PaymentParts, context: Context<PaymentRequest>): Promise<Outcome> {
   const { tenant, body, key, traceparent } = context;
   refuseCardNumbers(body);
+  await refuseUnheld(parts.coupons.book, tenant, body.redemption_id);
   const id = `pay_${context.onceId}`;
   const risk = await parts.assess(tenant, id, context);
   const { amount, customer_id, method, capture = 'automatic' } = body;
@@ -98,6 +102,19 @@ async function create(parts: PaymentParts, context: Context<PaymentRequest>): Pr
   const { topic, partition, offset } = await appendEvent(parts, event);
   const position = formatPosition(topic, partition, offset);
   return json(202, { id, status: statusOf[risk.decision], position });
+}
+
+/** What the buyer was promised must still be held for him. */
+async function refuseUnheld(
+  book: RedemptionBook,
+  tenant: number,
+  id: string | undefined,
+): Promise<void> {
+  if (id === undefined) return;
+  const found = await book.get(tenant, id);
+  if (!found) throw problem(409, 'redemption_unknown', 'No redemption has this `redemption_id`.');
+  if (found.status === 'released')
+    throw problem(409, 'already_released', 'The redemption is not held any more: reserve anew.');
 }
 
 const statusOf = { allow: 'processing', review: 'requires_review', block: 'failed' } as const;

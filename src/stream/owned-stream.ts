@@ -29,6 +29,8 @@ export class OwnedStream {
   settledSeen = 0;
   /** False until what other readers hold pending has been claimed. */
   recovered = false;
+  /** No entry has an offset up to this one that is not settled: see Upkeep. 0: not known. */
+  goneTo = 0;
   /** The last offset ever taken. */
   private reach: number;
 
@@ -49,6 +51,12 @@ export class OwnedStream {
   /** Believes Postgres. Only while no write is under way: its reply would come from before. */
   catchUp(): void {
     this.settled = Math.max(this.settled, this.settledSeen);
+  }
+
+  /** Settled to there, by what has no entry. Only while no write is under way. */
+  passTo(offset: number): void {
+    this.settled = this.planned = offset;
+    this.reach = Math.max(this.reach, offset);
   }
 
   /**

@@ -9,6 +9,7 @@ import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
 import type { LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WrittenBalance } from '../store/writer.ts';
 import type { Batch } from './batcher.ts';
+import type { OwnedStream } from './owned-stream.ts';
 import { type Settler, type SettlerOptions, stepsOf } from './settle.ts';
 
 interface Flight {
@@ -43,6 +44,15 @@ export class Pipeline {
     }
     await this.drain();
     await this.oneByOne([batch]);
+  }
+
+  /** What is gone at the end of streams is counted, with nothing under way. */
+  async settleGone(streams: readonly OwnedStream[]): Promise<void> {
+    for (const stream of streams) {
+      if (stream.goneTo <= stream.planned) continue;
+      await this.drain();
+      if (stream.goneTo > stream.settled) await this.settler.settleGone(stream);
+    }
   }
 
   /** Resolves when nothing is under way. */

@@ -46,6 +46,10 @@ export interface StreamFill {
   oldestMs: number;
   /** The oldest entry that some reader of our group has and has not acknowledged; '' for none. */
   oldestPending: string;
+  /** The last that was given out. */
+  lastOffset: number;
+  /** At the moment of `lastOffset`, our group had acknowledged every entry there was. */
+  isThrough: boolean;
 }
 
 export interface StreamStore {
@@ -63,7 +67,6 @@ export interface StreamStore {
   conclude(conclusions: readonly Conclusion[]): Promise<void>;
   /** Trims below the oldest entry that some group has not acknowledged. */
   trim(stream: StreamId): Promise<StreamFill>;
-  lastOffset(stream: StreamId): Promise<number>;
   /** No offset up to this one will be given out again; gives how many would have been. */
   raiseOffset(stream: StreamId, settled: number): Promise<number>;
 }

@@ -16,9 +16,10 @@ import {
   streamName,
 } from './topology.ts';
 
-/** Takes: stream; our group. Trims below the smallest of: oldest pending id, or last delivered id
- * where nothing is pending, over all groups. Gives: entries left, ms of the oldest id not yet
- * acknowledged (0: none), the oldest id pending in our group ('': none).
+/** Takes: stream, offset counter; our group. Trims below the smallest of: oldest pending id, or
+ * last delivered id where nothing is pending, over all groups. Gives: entries left, ms of the
+ * oldest id not yet acknowledged (0: none), the oldest id pending in our group ('': none), the last
+ * offset given out, and 1 if at this very moment our group has acknowledged every entry there is.
  * Safe to repeat: yes. */
 const TRIM = `
 local function before(a, b)
@@ -27,8 +28,9 @@ local function before(a, b)
   am, as, bm, bs = tonumber(am), tonumber(as), tonumber(bm), tonumber(bs)
   return am < bm or (am == bm and as < bs)
 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, ''} end
-local watermark, oldest, ours = nil, nil, ''
+local last = redis.call('GET', KEYS[2]) or '0'
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0, '', last, 0} end
+local watermark, oldest, ours, through = nil, nil, '', 0
 for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local group = {}
   for i = 1, #flat, 2 do group[flat[i]] = flat[i + 1] end
@@ -37,6 +39,9 @@ for _, flat in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     mark = redis.call('XPENDING', KEYS[1], group['name'])[2]
     oldest = mark
     if group['name'] == ARGV[1] then ours = mark end
+  elseif group['name'] == ARGV[1] then
+    local unread = redis.call('XRANGE', KEYS[1], '(' .. mark, '+', 'COUNT', 1)
+    if not unread[1] then through = 1 end
   end
   if not watermark or before(mark, watermark) then watermark = mark end
 end
@@ -48,7 +53,7 @@ if not oldest then
   if undelivered[1] then oldest = undelivered[1][1] end
 end
 local since = oldest and string.match(oldest, '^(%d+)') or '0'
-return {redis.call('XLEN', KEYS[1]), tonumber(since), ours}
+return {redis.call('XLEN', KEYS[1]), tonumber(since), ours, last, through}
 `;
 
 /** Takes: offset counter, life; the settled offset. Raises the counter to it; what was decided by a
@@ -68,8 +73,9 @@ type RawStream = [key: Buffer, entries: RawEntry[]];
 interface Scripts {
   streamTrim(
     stream: string,
+    counter: string,
     group: string,
-  ): Promise<[length: number, oldestMs: number, pending: string]>;
+  ): Promise<[length: number, oldestMs: number, pending: string, last: string, through: number]>;
   offsetRaise(counter: string, life: string, settled: number): Promise<number>;
 }
 
@@ -84,7 +90,7 @@ export class RedisStreams implements StreamStore {
     private readonly blocking: Redis,
     private readonly consumer: string,
   ) {
-    redis.defineCommand('streamTrim', { numberOfKeys: 1, lua: TRIM });
+    redis.defineCommand('streamTrim', { numberOfKeys: 2, lua: TRIM });
     redis.defineCommand('offsetRaise', { numberOfKeys: 2, lua: RAISE });
     this.scripts = redis as Redis & Scripts;
   }
@@ -150,13 +156,12 @@ export class RedisStreams implements StreamStore {
   }
 
   async trim({ topic, partition }: StreamId): Promise<StreamFill> {
-    const key = streamKey(topic, partition);
-    const [length, oldestMs, oldestPending] = await this.scripts.streamTrim(key, GROUP);
-    return { length, oldestMs, oldestPending };
-  }
-
-  async lastOffset({ topic, partition }: StreamId): Promise<number> {
-    return Number((await this.redis.get(offsetKey(topic, partition))) ?? 0);
+    const keys = [streamKey(topic, partition), offsetKey(topic, partition)] as const;
+    const [length, oldestMs, oldestPending, last, through] = await this.scripts.streamTrim(
+      ...keys,
+      GROUP,
+    );
+    return { length, oldestMs, oldestPending, lastOffset: Number(last), isThrough: through === 1 };
   }
 
   async raiseOffset({ topic, partition }: StreamId, settled: number): Promise<number> {

@@ -128,6 +128,7 @@ export class Runner {
 
   private async settleNext(): Promise<void> {
     const { leases, pipeline } = this.parts;
+    await pipeline.settleGone([...leases.owned.values()]);
     const retries = await this.parts.dueRetries();
     const owned = [...leases.owned.values()];
     const batch = nextBatch(owned, retries, this.batchEventsMax);

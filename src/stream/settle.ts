@@ -5,6 +5,7 @@
 import { sleep } from '../io/clock.ts';
 import { type BatchItem, type BatchPlan, planBatch } from '../ledger/batch.ts';
 import type { Rule } from '../ledger/decision.ts';
+import { BatchState } from '../ledger/state.ts';
 import type { LoadRequest, LoadedBatch } from '../store/load.ts';
 import type { StreamStep, WriteFault, WrittenBalance } from '../store/writer.ts';
 import { backoffMs } from './backoff.ts';
@@ -40,6 +41,8 @@ export interface SettlerOptions {
   onRetry(reason: string): void;
   isStopped(): boolean;
 }
+
+type Decidable = Pick<LoadedBatch, 'readsOf' | 'known' | 'state'>;
 
 const BACKOFF = { baseMs: 50, maxMs: 5_000 };
 /** Floors and repeats are met with fresh state; so often in a row only by a bug. */
@@ -128,9 +131,37 @@ export class Settler {
     return await this.options.store.load({ ...request, accounts });
   }
 
-  private plan(items: readonly BatchItem[], { readsOf, known, state }: LoadedBatch): BatchPlan {
+  private plan(items: readonly BatchItem[], { readsOf, known, state }: Decidable): BatchPlan {
     const { rules, deferralsMax } = this.options;
     return planBatch({ items, readsOf, known, rules, state, deferralsMax });
+  }
+
+  /**
+   * Counts what is gone at the end of a stream as lost. With nothing under way. Where it fails,
+   * upkeep says it again.
+   */
+  async settleGone(stream: OwnedStream): Promise<void> {
+    const { name, epoch, settled: from, goneTo: to } = stream;
+    stream.goneTo = 0;
+    const lost = [{ first: from + 1, count: to - from }];
+    const state = new BatchState();
+    const plan = this.plan([], { readsOf: new Map(), known: new Map(), state });
+    try {
+      await this.options.store.write(plan, [
+        { stream: name, epoch, from, to, renumbered: [], lost },
+      ]);
+      stream.passTo(to);
+    } catch (error) {
+      this.options.onRetry(this.options.store.faultOf(error));
+      this.warn(error, 'could not count lost events, trying again');
+      await this.refresh();
+      // The commit may have happened.
+      stream.catchUp();
+      stream.passTo(stream.settled);
+    }
+    if (stream.settled < to) return;
+    this.options.world.log.error({ stream: name, lost: to - from }, 'accepted events are gone');
+    await this.options.onSettled({ plan, written: [], streams: [stream], unseen: false });
   }
 
   /** After a commit: positions move, entries may be acknowledged. */

@@ -1,9 +1,9 @@
 // Upkeep of owned streams, about once a second: announce the settled position again (for listeners
 // that missed it), acknowledge what is left, trim what every group has acknowledged, and notice
-// when Redis has lost its tail.
+// when Redis has lost its tail, or entries whose offsets it still knows.
 // Invariant: what is said of a stream here is not ahead of what its commits have said.
 import type { OwnedStream } from './owned-stream.ts';
-import type { StreamStore, World } from './ports.ts';
+import type { StreamFill, StreamStore, World } from './ports.ts';
 
 export interface StreamHealth {
   name: string;
@@ -55,18 +55,33 @@ export class Upkeep {
     stream.acknowledged(acknowledge);
   }
 
+  /**
+   * Offsets at the end of a stream that no entry has. A later event shows them as a hole; where
+   * none comes they would be pending for ever. It is seen in one step of Redis: an offset is given
+   * out in the very step that appends its entry, so a slow appender has none without the other;
+   * and what is acknowledged is in the ledger. So where no entry is left to be acknowledged,
+   * each offset that was given out is settled or gone, and stays so, whoever owns the stream by the
+   * time it is written down: the epoch and the position of the write say whether we still do, and
+   * where it begins. An entry that comes up after all (of a stream deleted by hand while the
+   * reply to a read was on its way) is posted as renumbered.
+   */
+  private noticeGone(stream: OwnedStream, { lastOffset, isThrough }: StreamFill): void {
+    if (isThrough && stream.inMemory === 0) stream.goneTo = lastOffset;
+  }
+
   /** Rejects when Redis is away. */
   async tend(stream: OwnedStream): Promise<StreamHealth> {
     await this.raise(stream);
     if (stream.recovered) await this.conclude(stream);
-    const { length, oldestMs, oldestPending } = await this.streams.trim(stream);
+    const fill = await this.streams.trim(stream);
+    const { length, oldestMs, oldestPending, lastOffset } = fill;
     if (this.isAstray(stream, oldestPending)) stream.recovered = false;
-    const last = await this.streams.lastOffset(stream);
+    this.noticeGone(stream, fill);
     return {
       name: stream.name,
       length,
       oldestPendingMs: oldestMs === 0 ? 0 : Math.max(0, this.world.time.now() - oldestMs),
-      backlog: Math.max(0, last - stream.settled),
+      backlog: Math.max(0, lastOffset - stream.settled),
     };
   }
 }

@@ -1,6 +1,7 @@
 // How clients of a fault run call: with a time limit, and with what the README tells them of
 // answers. 503, 429, silence and a lost connection mean "unknown": again, under the same ids.
 // Invariant: an answer that must never be given is on record, whatever the client makes of it.
+import { requestOf } from '../client.ts';
 import type { Dice } from './dice.ts';
 import type { History, Times } from './history.ts';
 
@@ -51,13 +52,7 @@ export class Caller {
     const askedMs = Date.now();
     try {
       const answer = await fetch(`${this.dice.pick(this.urls)}${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.key}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...requestOf(this.key, method, body, headers),
         signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       });
       const text = await answer.text();

@@ -171,7 +171,7 @@ class Run {
     const { history } = this;
     const fleet = this.fleet!;
     const owner = this.owner!;
-    const open = await settle(this.redis!, owner, history.losses.length > 0);
+    const open = await settle(this.redis!, owner);
     await this.sights!.look();
     if (open) return [open, ...fleet.deaths];
     const problems = [...(await this.verify()), ...(await auditRun(owner, history, partners))];

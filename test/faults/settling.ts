@@ -9,19 +9,16 @@ import { topics } from '../../schemas/events.ts';
 const SETTLED_WITHIN_MS = 45_000;
 const POLL_MS = 100;
 
-/**
- * Null, or what was still open at the end. `hasLost`: offsets at the end of a stream may be known
- * and their events gone; they are counted as lost when the next event comes.
- */
-export async function settle(redis: Redis, owner: Sql, hasLost: boolean): Promise<string | null> {
+/** Null, or what was still open at the end. */
+export async function settle(redis: Redis, owner: Sql): Promise<string | null> {
   for (const deadline = Date.now() + SETTLED_WITHIN_MS; ; await Bun.sleep(POLL_MS)) {
-    const open = await stillOpen(redis, owner, hasLost).catch((error: unknown) => String(error));
+    const open = await stillOpen(redis, owner).catch((error: unknown) => String(error));
     if (open === null) return null;
     if (Date.now() > deadline) return `not settled within ${SETTLED_WITHIN_MS} ms: ${open}`;
   }
 }
 
-async function stillOpen(redis: Redis, owner: Sql, hasLost: boolean): Promise<string | null> {
+async function stillOpen(redis: Redis, owner: Sql): Promise<string | null> {
   const rows = await owner<{ stream: string; settled: number; deferred: number }[]>`
     select stream, settled::float8, deferred::float8 from streams`;
   const positions = new Map(rows.map((row) => [row.stream, row]));
@@ -31,9 +28,7 @@ async function stillOpen(redis: Redis, owner: Sql, hasLost: boolean): Promise<st
       const appended = Number((await redis.get(offsetKey(topic, partition))) ?? 0);
       const { settled, deferred } = positions.get(name) ?? { settled: 0, deferred: 0 };
       const key = streamKey(topic, partition);
-      const last = hasLost ? await lastOffset(redis, key) : appended;
-      if (settled < last || appended < settled)
-        return `${name}: ${appended} appended, ${settled} settled`;
+      if (settled !== appended) return `${name}: ${appended} appended, ${settled} settled`;
       if (deferred > 0) return `${name}: ${deferred} deferred`;
       if (!(await redis.exists(key))) continue;
       const [pending] = (await redis.xpending(key, GROUP)) as [number];
@@ -47,12 +42,4 @@ async function stillOpen(redis: Redis, owner: Sql, hasLost: boolean): Promise<st
              and state like 'idle in transaction%')::int as transactions`;
   const what = Object.entries(left!).find(([, count]) => count > 0);
   return what ? `${what[1]} of ${what[0]}` : null;
-}
-
-/** Of the events that are still on the stream. */
-async function lastOffset(redis: Redis, key: string): Promise<number> {
-  const [entry] = await redis.xrevrange(key, '+', '-', 'COUNT', 1);
-  if (!entry) return 0;
-  const [, [, first, , count]] = entry;
-  return Number(first) + Number(count) - 1;
 }

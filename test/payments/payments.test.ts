@@ -124,6 +124,19 @@ describe('its redemption', () => {
     await becomesOf(redemption_id, 'released');
   });
 
+  test('must be there, and held', async () => {
+    const unknown = `rdm_${Bun.randomUUIDv7()}`;
+    expect((await ask('/v1/payments', card({ redemption_id: unknown }))).body).toMatchObject({
+      ...{ status: 409, code: 'redemption_unknown' },
+    });
+    await client.put('/v1/coupons/GIVENBACK', { kind: 'percent', percent_bp: 1_000 });
+    const redemption_id = await reserve('GIVENBACK');
+    await ask(`/v1/redemptions/${redemption_id}/release`, {});
+    expect((await ask('/v1/payments', card({ redemption_id }))).body).toMatchObject({
+      ...{ status: 409, code: 'already_released' },
+    });
+  });
+
   test('is released when the payment fails', async () => {
     await client.put('/v1/coupons/FAILED', {
       ...{ kind: 'percent', percent_bp: 1_000, limits: { global: 1 } },

@@ -1,6 +1,7 @@
 // Buyers over HTTP. A buyer whose answer is lost, or who is told to come back, asks again under the
 // same key, at any of the addresses, until there is an answer; so an unknown outcome becomes known.
 // Invariant: nothing is taken for accepted that the product has not answered so.
+import { requestOf } from '../client.ts';
 
 export interface Purchase {
   order: string;
@@ -156,14 +157,9 @@ export async function request(
   idempotencyKey?: string,
 ): Promise<Reply | null> {
   try {
+    const once = idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey };
     const response = await fetch(`${url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...requestOf(key, method, body, once),
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
     return { status: response.status, body: (await response.json()) as Reply['body'] };

@@ -24,7 +24,7 @@ const root = join(import.meta.dir, '../..');
 export const planted: readonly Planted[] = [
   {
     name: 'acknowledges before the commit',
-    violates: ['acknowledged'],
+    violates: ['acknowledged', 'accounting'],
     file: 'src/stream/pipeline.ts',
     find: '    const outcome = store.write(',
     replace: `    for (const item of items) streams.get(item.stream)!.itemSettled(item);
@@ -62,7 +62,6 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'keeps a cache that missed a commit',
-    from: 145,
     violates: ['cache'],
     file: 'src/stream/after-commit.ts',
     find: 'if (unseen) await',
@@ -70,6 +69,7 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'decides without the batch before',
+    from: 40,
     violates: ['decision'],
     file: 'src/stream/pipeline.ts',
     find: 'for (const slot of touched) slot.base = slot.base! + flight.deltas.get(slot.key)!;',
@@ -77,8 +77,8 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'announces a commit over one whose reply was lost',
+    from: 50,
     violates: ['cache'],
-    from: 1_790,
     file: 'src/stream/pipeline.ts',
     find: 'after.written, standsOn(next, flight)',
     replace: 'after.written, false && standsOn(next, flight)',
@@ -92,6 +92,7 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'asks for deferred events without a deadline',
+    from: 80,
     violates: ['liveness'],
     file: 'src/stream/deadlines.ts',
     find: 'question(deferred.due(streams, limit))',
@@ -99,7 +100,7 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'keeps a lease that it does not know of',
-    from: 15,
+    from: 50,
     violates: ['liveness'],
     file: 'src/stream/lease.ts',
     find: '} else if (row.owner === worker) {',
@@ -107,7 +108,7 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'forgets a stream on its way to another worker',
-    from: 130,
+    from: 100,
     violates: ['liveness'],
     file: 'src/stream/runner.ts',
     find: '[...leases.owned.values()].filter((stream) => !stream.recovered)',
@@ -115,6 +116,7 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'never acknowledges what a stranger left at the end',
+    from: 50,
     violates: ['liveness'],
     file: 'src/stream/upkeep.ts',
     find: 'stream.toAcknowledge().slice(0, ACK_MAX)',
@@ -122,11 +124,26 @@ export const planted: readonly Planted[] = [
   },
   {
     name: 'does not miss an entry that went astray',
-    from: 65,
+    from: 360,
     violates: ['liveness'],
     file: 'src/stream/upkeep.ts',
     find: 'if (this.isAstray(stream, oldestPending)) stream.recovered = false;',
     replace: 'this.isAstray(stream, oldestPending);',
+  },
+  {
+    name: 'waits for an event behind what is gone',
+    from: 960,
+    violates: ['liveness'],
+    file: 'src/stream/upkeep.ts',
+    find: 'this.noticeGone(stream, fill);',
+    replace: '',
+  },
+  {
+    name: 'takes for gone what nobody has read yet',
+    violates: ['accounting'],
+    file: 'src/stream/upkeep.ts',
+    find: 'if (isThrough && stream.inMemory === 0)',
+    replace: 'if (stream.inMemory === 0)',
   },
 ];
 

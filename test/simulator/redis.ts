@@ -52,6 +52,10 @@ export class RedisModel {
   readonly appended: KeptEntry[] = [];
   /** Balances that commits wrote into the cache. */
   puts = 0;
+  /** Offsets that a power loss has left without their entry. */
+  torn = 0;
+  /** The append that was taken back last: the first of those that are gone. */
+  private undone: KeptEntry | null = null;
   private journal: { atMs: number; undo: () => void }[] = [];
   private waiting: WaitingRead[] = [];
   private lastNumber = 0;
@@ -91,6 +95,7 @@ export class RedisModel {
     this.note(() => {
       entry.isLost = true;
       stream.entries.pop();
+      this.undone = entry;
     });
     for (const waiter of [...this.waiting]) this.serve(waiter);
     return first;
@@ -150,7 +155,9 @@ export class RedisModel {
 
   trim(partition: number): StreamFill {
     const stream = this.stream(partition);
-    if (!stream.group) return { length: 0, oldestMs: 0, oldestPending: '' };
+    const { counter: lastOffset } = stream;
+    if (!stream.group)
+      return { length: 0, oldestMs: 0, oldestPending: '', lastOffset, isThrough: false };
     const { pending, delivered } = stream.group;
     const lowest = Math.min(...pending.keys());
     const held = stream.entries.filter(({ number }) => number > stream.trimmedTo);
@@ -163,7 +170,14 @@ export class RedisModel {
     if (watermark - 1 > stream.trimmedTo) this.set(stream, 'trimmedTo', watermark - 1);
     const oldestPending = pending.size === 0 ? '' : String(lowest);
     const oldest = held.find(({ number }) => pending.has(number) || number > delivered);
-    return { length: held.length, oldestMs: oldest?.atMs ?? 0, oldestPending };
+    const isThrough = oldest === undefined;
+    return {
+      length: held.length,
+      oldestMs: oldest?.atMs ?? 0,
+      oldestPending,
+      lastOffset,
+      isThrough,
+    };
   }
 
   raiseOffset(partition: number, settled: number): number {
@@ -184,13 +198,24 @@ export class RedisModel {
     if (hash) this.checks.cached(hash);
   }
 
-  /** Takes back what was done in the last so many milliseconds, as a lost tail of the file would. */
-  losePower(tailMs: number): void {
+  /**
+   * Takes back what was done in the last so many milliseconds, as a lost tail of the file would.
+   * Of the first append that is gone, a torn file keeps the offset that it gave out.
+   */
+  losePower({ tailMs, isTorn }: { tailMs: number; isTorn: boolean }): void {
     this.waiting = [];
     if (tailMs === 0) return;
+    this.undone = null;
     while ((this.journal.at(-1)?.atMs ?? -Infinity) > this.now() - tailMs)
       this.journal.pop()!.undo();
     this.cache.distrust();
+    if (isTorn && this.undone) this.keepOffset(this.undone);
+  }
+
+  private keepOffset({ partition, first, count, damage }: KeptEntry): void {
+    if (damage === 'foreign') return;
+    this.set(this.stream(partition), 'counter', first + count - 1);
+    this.torn++;
   }
 
   private serve(waiter: WaitingRead): boolean {

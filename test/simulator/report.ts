@@ -5,8 +5,7 @@ import { shrink } from './shrink.ts';
 import { type Outcome, type Plan, simulate } from './simulate.ts';
 
 /** Calls that are made all the time; their failures are told, their answers are not. */
-const ROUTINE =
-  /(asks for|answer to) (renew|due|waiting|trim|lastOffset|raiseOffset|get|fill|read)/;
+const ROUTINE = /(asks for|answer to) (renew|due|waiting|trim|raiseOffset|get|fill|read)/;
 const LINES_MAX = 120;
 
 export function explain(plan: Plan, run: (plan: Plan) => Outcome = traced): string {

@@ -28,7 +28,14 @@ export type FaultInTime =
   | { atMs: number; what: 'replace'; process: string; ms: number }
   | { atMs: number; what: 'cut'; process: string; ms: number }
   | { atMs: number; what: 'silence'; process: string; ms: number }
-  | { atMs: number; what: 'Redis restarts'; process: ''; ms: number; tailMs: number }
+  | {
+      atMs: number;
+      what: 'Redis restarts';
+      process: '';
+      ms: number;
+      tailMs: number;
+      isTorn: boolean;
+    }
   | { atMs: number; what: 'Postgres restarts'; process: ''; ms: number };
 
 export interface Schedule {
@@ -68,7 +75,6 @@ const CALLS: readonly (readonly [call: string, often: number])[] = [
   ] as const),
   ...([
     ['expireAll', 8],
-    ['lastOffset', 20],
     ['raiseOffset', 20],
     ['append', 10],
   ] as const),
@@ -104,8 +110,9 @@ function drawTimes(chance: Chance, workers: readonly string[]): FaultInTime[] {
     const what = chance.pick(kinds);
     const process = chance.pick(workers);
     const tailMs = chance.pick([0.5, 5, 50, 500, 100_000]);
-    if (what === 'Redis') times.push({ atMs, what: 'Redis restarts', process: '', ms, tailMs: 0 });
-    else if (what === 'tail') times.push({ atMs, what: 'Redis restarts', process: '', ms, tailMs });
+    const restart = { atMs, what: 'Redis restarts', process: '', ms } as const;
+    if (what === 'Redis') times.push({ ...restart, tailMs: 0, isTorn: false });
+    else if (what === 'tail') times.push({ ...restart, tailMs, isTorn: chance.chance(0.5) });
     else if (what === 'Postgres') times.push({ atMs, what: 'Postgres restarts', process: '', ms });
     else times.push({ atMs, what, process, ms });
   }
@@ -115,7 +122,9 @@ function drawTimes(chance: Chance, workers: readonly string[]): FaultInTime[] {
 /** In words, one line each. */
 export function describeSchedule({ calls, times }: Schedule): string[] {
   const inTime = times.map(({ atMs, what, process, ms, ...rest }) => {
-    const tail = 'tailMs' in rest && rest.tailMs > 0 ? `, losing its last ${rest.tailMs} ms` : '';
+    const torn = 'isTorn' in rest && rest.isTorn ? ' but for half an append' : '';
+    const tail =
+      'tailMs' in rest && rest.tailMs > 0 ? `, losing its last ${rest.tailMs} ms${torn}` : '';
     return `at ${atMs} ms: ${[process, what].filter(Boolean).join(' ')} (${ms} ms${tail})`;
   });
   const ofCalls = calls.map(({ process, call, nth, fault, ms }) => {

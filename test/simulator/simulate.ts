@@ -117,6 +117,7 @@ export class Simulation {
       this.see('dead', dead + deferred);
       this.see('refused', refused);
     }
+    this.see('torn append', this.redis.torn);
     this.see('balance cached by a commit', this.redis.puts);
     const committed = this.seen.get('write committed') ?? 0;
     this.see('commit whose reply was lost', committed - (this.seen.get('write answered') ?? 0));
@@ -179,7 +180,7 @@ export class Simulation {
     this.say('world', `${name} ${what}`.trim());
     if (what === 'Redis restarts') {
       if (fault.tailMs > 0) this.checks.mayLose = true;
-      this.redis.losePower(fault.tailMs);
+      this.redis.losePower(fault);
       this.restart(this.redisServer, ms);
     } else if (what === 'Postgres restarts') this.restart(this.postgresServer, ms);
     else if (what === 'silence') this.silentUntilMs.set(name, this.scheduler.nowMs + ms);

@@ -12,7 +12,7 @@ const SEEDS = 100;
 const mustBeSeen = [
   ...['commit whose reply was lost', 'append without an answer', 'duplicate', 'refused', 'dead'],
   ...['retry: fenced', 'retry: repeat', 'retry: bisection', 'retry: pipeline', 'retry: slow'],
-  ...['claimed', 'superseded', 'lost offset', 'balance cached by a commit', 'stop'],
+  ...['claimed', 'superseded', 'lost offset', 'torn append', 'balance cached by a commit', 'stop'],
   ...['crash', 'freeze', 'replace', 'cut', 'silence', 'Redis restarts', 'Postgres restarts'],
 ];
 

@@ -81,7 +81,6 @@ export class WorkerPorts {
         this.ask('claim', () => redis.claim(partition, cursor, name)),
       conclude: (conclusions) => this.conclude(conclusions),
       trim: ({ partition }) => this.ask('trim', () => redis.trim(partition)),
-      lastOffset: ({ partition }) => this.ask('lastOffset', () => redis.stream(partition).counter),
       raiseOffset: ({ partition }, settled) =>
         this.ask('raiseOffset', () => redis.raiseOffset(partition, settled)),
     };
