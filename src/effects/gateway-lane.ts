@@ -1,8 +1,8 @@
 // Carries out what payments ask of a gateway: charge, capture, cancel, refund; and says in events
 // what it answered.
-// Invariants: a charge is called failed only when certainly nobody was charged, and then it is over
-// for good, since another gateway is tried. What became of a call that was not answered is looked
-// up before anything else is done. What the gateway has not decided is asked again later.
+// Invariants: a call is told to have failed only when certainly nothing was done, and then it is
+// over for good: a charge is tried at another gateway. What became of a call that was not answered
+// is looked up before anything else is done. What is not decided is asked again later.
 import type { DeclineReason, GatewayName } from '../../schemas/payments.ts';
 import {
   type ChargeRequest,
@@ -47,7 +47,8 @@ const NEVER_SENT = 'never sent';
 const PATIENCE_MS = 60_000;
 /** Between two tries of what was not sent: waiting has not made it worse. */
 const AWAY_MS = 2_000;
-const soon: Outcome = { again: 'breaker open', afterMs: AWAY_MS };
+/** The more wait, the less often each asks: Postgres serves others too. */
+const soon: Outcome = { again: 'breaker open' };
 /** Between two tries of what only the tenant can put right. */
 const PUT_RIGHT_MS = 60_000;
 const noAccount: Outcome = { again: 'no account with the gateway', afterMs: PUT_RIGHT_MS };
@@ -183,9 +184,11 @@ function outcomeOf(name: GatewayName, effect: ClaimedEffect, answer: GatewayAnsw
   return { again: 'not decided', afterMs };
 }
 
+/** On a failure something else is done: another gateway charges, somebody asks for another refund.
+ * So what has failed must not be tried again. */
 function told(name: GatewayName, effect: ClaimedEffect, news: GatewayNews): Outcome {
   const done = [reportOf(name, effect, news)];
-  return effect.kind === 'charge' && news.news === 'failed' ? { done, final: true } : { done };
+  return news.news.endsWith('failed') ? { done, final: true } : { done };
 }
 
 /** Not at once: what the gateway did under the old key is looked for once more. */

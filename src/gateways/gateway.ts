@@ -21,8 +21,8 @@ export class GatewayRefused extends Error {
   }
 }
 
-/** Our key for it brings nothing but an old failure any more, and nothing was done under it: it may
- * be tried under another, once that has been looked at again. */
+/** Our key for it brings nothing but an old failure any more, or was used in other words, and
+ * nothing was found of it: it may be tried under another key, once that was looked at again. */
 export class GatewayKeySpent extends Error {}
 
 /** It was turned away before anything was done; later it may do. */

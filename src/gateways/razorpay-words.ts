@@ -67,7 +67,18 @@ export function receiptOf({ paymentId, attempt }: ChargeRequest): string {
   return `${compact(paymentId)}:${attempt}`;
 }
 
-export function compact(id: string): string {
+/** Razorpay takes letters, digits, hyphens and underscores. */
+export function refundKey(refundId: string, keysSpent: number): string {
+  const key = refundId.replaceAll(':', '_');
+  return keysSpent === 0 ? key : `${key}_${keysSpent}`;
+}
+
+/** It says so in a sentence only. */
+export function isOfOtherWords(answer: WireAnswer): boolean {
+  return /same idempotency key/i.test(String(errorOf(answer).description));
+}
+
+function compact(id: string): string {
   return id.replaceAll('-', '');
 }
 
@@ -104,6 +115,7 @@ export function refusalOf(answer: WireAnswer): GatewayRefused {
 
 export interface RazorpayError {
   code?: string;
+  description?: string;
   reason?: string;
   metadata?: { payment_id?: string };
 }

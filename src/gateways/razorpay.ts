@@ -9,6 +9,7 @@ import {
   type GatewayAnswer,
   type GatewayPayment,
   GatewayBusy,
+  GatewayKeySpent,
   GatewayRefused,
   GatewayUnreachable,
   noteOf,
@@ -19,13 +20,14 @@ import {
   type Payment,
   type Refund,
   accepted,
-  compact,
   errorOf,
   furthestOf,
+  isOfOtherWords,
   lookedUp,
   newsOf,
   notesOf,
   receiptOf,
+  refundKey,
   refundNews,
   refusalOf,
   tokenOf,
@@ -95,7 +97,7 @@ export class Razorpay implements Gateway {
     payment: GatewayPayment,
     signal: AbortSignal,
   ): Promise<GatewayAnswer> {
-    const { reference, amount, again } = payment;
+    const { reference, amount, again, keysSpent } = payment;
     const told = (refund: Refund) => refundNews(refund, refundId, reference);
     if (again) {
       const path = `/v1/payments/${encodeURIComponent(reference)}/refunds?count=100`;
@@ -107,10 +109,10 @@ export class Razorpay implements Gateway {
     }
     const notes = { ...noteOf(payment), refund_id: refundId };
     const path = `/v1/payments/${encodeURIComponent(reference)}/refund`;
-    const headers = { 'X-Refund-Idempotency': refundId };
-    const fields = { amount, speed: 'normal', receipt: compact(refundId), notes };
-    const { body } = accepted(await this.post(path, fields, signal, headers));
-    return told(body as unknown as Refund);
+    const headers = { 'X-Refund-Idempotency': refundKey(refundId, keysSpent) };
+    const answer = await this.post(path, { amount, speed: 'normal', notes }, signal, headers);
+    if (isOfOtherWords(answer)) throw new GatewayKeySpent('the key was used in other words');
+    return told(accepted(answer).body as unknown as Refund);
   }
 
   private async createOrder(request: ChargeRequest, signal: AbortSignal): Promise<string> {

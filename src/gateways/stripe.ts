@@ -9,6 +9,7 @@ import {
   type GatewayAnswer,
   type GatewayPayment,
   GatewayBusy,
+  GatewayKeySpent,
   GatewayRefused,
   GatewayUnreachable,
   noteOf,
@@ -110,8 +111,9 @@ export class Stripe implements Gateway {
     const metadata = { ...noteOf(payment), refund_id: refundId };
     const fields = { payment_intent: reference, amount, metadata };
     const key = keysSpent === 0 ? refundId : `${refundId}:${keysSpent}`;
-    const { body } = accepted(await this.post('/v1/refunds', fields, signal, key));
-    return told(body as unknown as Refund);
+    const answer = await this.post('/v1/refunds', fields, signal, key);
+    if (isOfOtherWords(answer)) throw new GatewayKeySpent('the key was used in other words');
+    return told(accepted(answer).body as unknown as Refund);
   }
 
   /** The intent of this key, made if there is none. Nobody is charged by it. */
@@ -123,8 +125,7 @@ export class Stripe implements Gateway {
     }
     try {
       const made = await this.post('/v1/payment_intents', intentFields(request), signal, key);
-      if (made.status === 400 && errorOf(made).type === 'idempotency_error')
-        return await this.madeBefore(key, signal);
+      if (isOfOtherWords(made)) return await this.madeBefore(key, signal);
       return String(accepted(made).body['id']);
     } catch (error) {
       if (request.again || error instanceof GatewayRefused || error instanceof GatewayBusy)
@@ -245,6 +246,11 @@ function refundNews({ status, amount }: Refund, subject: string, reference: stri
   if (status === 'failed' || status === 'canceled')
     return { news: 'refund_failed', reference, amount, subject };
   return null;
+}
+
+/** The key was used with other parameters. (409 says that it is in use now.) */
+function isOfOtherWords(answer: WireAnswer): boolean {
+  return answer.status === 400 && errorOf(answer).type === 'idempotency_error';
 }
 
 function accepted(answer: WireAnswer): WireAnswer {

@@ -1,6 +1,7 @@
 // What a second try finds of the first: under a key that was forgotten, that was used in other
 // words, that brings an old failure only; and under a receipt with several orders.
 import { describe, expect, test } from 'bun:test';
+import { gatewayNames } from '../../schemas/payments.ts';
 import { GatewayKeySpent, GatewayRefused, GatewayUnreachable } from '../../src/gateways/gateway.ts';
 import { refusal } from './sandbox-world.ts';
 import {
@@ -99,6 +100,29 @@ describe('a refund whose key brings an old failure', () => {
     expect(await gateway.refund(id, { ...again, keysSpent: 2 }, signal)).toEqual(told);
     const [charge] = await stage.chargesOf('stripe', request.paymentId);
     expect(charge!.refunded).toBe(1_000);
+  });
+});
+
+describe.each(gatewayNames)('a refund at %s', (name) => {
+  test('whose key was used in other words is looked for, then tried under the next', async () => {
+    const gateway = stage.gateways[name];
+    const request = chargeOf('pm_card_visa');
+    const { reference } = (await gateway.charge(request, signal))!;
+    const payment = paymentOf(request, reference, { amount: 1_000 });
+    // The id that money of a try that was given up goes back under.
+    const id = `${request.paymentId}:stray:1:refund`;
+    const told = await gateway.refund(id, payment, signal);
+    expect(told).toMatchObject({ news: 'refund_succeeded', subject: id });
+    const other = { ...payment, amount: 900 };
+    expect(await refusal(gateway.refund(id, other, signal))).toBeInstanceOf(GatewayKeySpent);
+    expect(await gateway.refund(id, { ...other, again: true, keysSpent: 1 }, signal)).toEqual(told);
+    const next = `rfd_${Bun.randomUUIDv7()}`;
+    for (const keysSpent of [0, 1, 2]) {
+      const refund = await gateway.refund(next, { ...other, keysSpent }, signal);
+      expect(refund).toMatchObject({ amount: 900, subject: next });
+    }
+    const [charge] = await stage.chargesOf(name, request.paymentId);
+    expect(charge!.refunded).toBe(1_000 + 3 * 900);
   });
 });
 
