@@ -55,6 +55,8 @@ export interface LaneOptions {
   backoff: { baseMs: number; maxMs: number };
   attemptsMax: number;
   breaker: BreakerOptions;
+  /** Beyond `timeoutMs`, how long a claim holds. */
+  settleMs?: number;
 }
 
 /** Who wants to know how targets are. */
@@ -79,10 +81,10 @@ export interface LaneParts {
 /** In an effect's memory: what it brought. */
 const FINAL = 'final';
 const IDLE_MS = 250;
-/** Beyond a call's own time: to begin it, to report it and to settle it. */
-const HOLD_MORE_MS = 15_000;
-/** A claim that is older when its call is to begin might run out before the call does. */
-const BEGIN_WITHIN_MS = 10_000;
+/** Of a claim beyond the call's own time: to begin it, to report it and to settle it. */
+const SETTLE_MS = 15_000;
+/** A claim with less left than the call's time and this share of the rest is left to others. */
+const SHARE_TO_SETTLE = 1 / 3;
 /** A tenant with so much of the lane under way is given no more: the rest is for others. */
 const SHARE_OF_TENANT = 0.5;
 /** Claimed at once at most, so that a tenant that had nothing under way stays near its share. */
@@ -147,7 +149,7 @@ export class Lane {
     const { name, timeoutMs, concurrency } = this.options;
     const most = Math.min(limit, Math.ceil(concurrency * SHARE_OF_CLAIM));
     return await this.parts.store
-      .claim(name, most, timeoutMs + HOLD_MORE_MS, this.passedBy())
+      .claim(name, most, timeoutMs + this.settleMs, this.passedBy())
       .catch((error: unknown) => {
         this.parts.log.warn(
           { lane: name, error: String(error) },
@@ -202,7 +204,8 @@ export class Lane {
     if (told) return { done: told };
     const startMs = performance.now();
     // We were frozen: by now somebody else may have it.
-    if (startMs - claimedMs > BEGIN_WITHIN_MS) throw new Error('the claim is too old');
+    if (startMs - claimedMs > this.settleMs * (1 - SHARE_TO_SETTLE))
+      throw new Error('the claim is too old');
     const target = handler.targetOf?.(effect) ?? String(effect.tenant);
     const took = (): void => {
       const seconds = (performance.now() - startMs) / 1_000;
@@ -222,6 +225,10 @@ export class Lane {
       if (error instanceof TargetFailed) return error.outcome;
       return { again: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  private get settleMs(): number {
+    return this.options.settleMs ?? SETTLE_MS;
   }
 
   private async settle(effect: ClaimedEffect, outcome: Outcome): Promise<void> {

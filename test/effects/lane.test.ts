@@ -39,6 +39,9 @@ async function ask(keys: readonly string[], of = tenant): Promise<void> {
   await stack.owner`select effects_write(${JSON.stringify(rows)}::text::jsonb)`;
 }
 
+const many = (word: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `${word}_${n}`);
+
 function start(
   handler: LaneHandler,
   more: Partial<LaneOptions> = {},
@@ -90,7 +93,7 @@ beforeEach(async () => {
 afterAll(() => Promise.all(lanes.map((lane) => lane.stop())));
 
 test('every call is made, by two workers side by side, each once', async () => {
-  const keys = Array.from({ length: 100 }, (_, n) => `k_${n}`);
+  const keys = many('k', 100);
   await ask(keys);
   await ask(keys);
   const calls: string[] = [];
@@ -126,11 +129,7 @@ test('one that fails is made again under the same key, until it is not worth it'
 });
 
 test('no more are under way than the bulkhead holds, of one tenant half of it', async () => {
-  for (const of of [tenant, other])
-    await ask(
-      Array.from({ length: 40 }, (_, n) => `${of}_${n}`),
-      of,
-    );
+  for (const of of [tenant, other]) await ask(many(String(of), 40), of);
   const now = new Map<number, number>();
   const most = { ofAll: 0, ofOne: 0 };
   const count = (of: number, more: number): void => {
@@ -142,9 +141,12 @@ test('no more are under way than the bulkhead holds, of one tenant half of it', 
       counts.reduce((sum, each) => sum + each, 0),
     );
   };
+  const { promise: full, resolve } = Promise.withResolvers<void>();
   start({
     async call({ tenant: of }) {
       count(of, 1);
+      if (most.ofAll === options.concurrency) resolve();
+      await full;
       await Bun.sleep(5);
       count(of, -1);
       return done;
@@ -155,7 +157,7 @@ test('no more are under way than the bulkhead holds, of one tenant half of it', 
 });
 
 test('a tenant whose calls hang leaves room for another', async () => {
-  await ask(Array.from({ length: 40 }, (_, n) => `hangs_${n}`));
+  await ask(many('hangs', 40));
   await ask(['works'], other);
   const { promise, resolve } = Promise.withResolvers<typeof done>();
   start(
@@ -167,7 +169,7 @@ test('a tenant whose calls hang leaves room for another', async () => {
 });
 
 test('an open breaker makes no calls, and closes when the target is back', async () => {
-  await ask(Array.from({ length: 30 }, (_, n) => `k_${n}`));
+  await ask(many('k', 30));
   const state = { down: true, calls: 0, refused: 0 };
   start(
     {
@@ -230,6 +232,26 @@ test('who was away for longer than the claim decides nothing', async () => {
   expect(next!.memory).toEqual({ a: 1, b: 2 });
 });
 
+test('a claim that came too late is left to others', async () => {
+  await ask(['late']);
+  const calls: number[] = [];
+  let isLate = true;
+  const slow = async (...asked: Parameters<typeof store.claim>) => {
+    const claimed = await store.claim(...asked);
+    if (claimed.length > 0 && isLate) await Bun.sleep(150);
+    if (claimed.length > 0) isLate = false;
+    return claimed;
+  };
+  start(
+    { call: ({ attempts }) => (calls.push(attempts), Promise.resolve(done)) },
+    { settleMs: 150 },
+    { store: { ...store, claim: slow } },
+  );
+  await eventually('it is done', async () => (await statuses())['done'] === 1);
+  expect(calls).toHaveLength(1);
+  expect(calls[0]).toBeGreaterThan(1);
+});
+
 test('an event that cannot be appended is appended soon, after the same call', async () => {
   await ask(['told_later']);
   const calls: number[] = [];
@@ -248,7 +270,7 @@ test('an event that cannot be appended is appended soon, after the same call', a
 
 describe('breakers', () => {
   test('a tenant whose calls fail is left alone, and nobody else', async () => {
-    await ask(Array.from({ length: 20 }, (_, n) => `fails_${n}`));
+    await ask(many('fails', 20));
     const made = { failing: 0, working: 0 };
     const lane = start(
       {
@@ -263,8 +285,7 @@ describe('breakers', () => {
       const [row] = await stack.owner`select min(attempts) as least from effects`;
       return Number(row!['least']) > 0;
     });
-    const keys = Array.from({ length: 50 }, (_, n) => `works_${n}`);
-    await ask(keys, other);
+    await ask(many('works', 50), other);
     lane.nudge();
     await eventually('all are done', async () => (await statuses())['done'] === 50);
     expect(made.working).toBe(50);
