@@ -17,6 +17,41 @@ language sql stable set search_path = tallyrace, pg_temp as $$
     from offset_runs r
 $$;
 
+-- Gives: how many lost events of a stream an operator has looked at.
+create or replace function verify_acknowledged(p_stream text) returns bigint
+language sql stable set search_path = tallyrace, pg_temp as $$
+  select coalesce(max(a.lost), 0) from lost_acknowledged a where a.stream = p_stream
+$$;
+
+-- Records that an operator has looked at what the streams have lost so far.
+-- Takes: who, and why it is well. Gives: what is newly acknowledged, by stream; nothing where all
+-- of it was. Locks: the streams' rows in their order, against a batch that counts more meanwhile.
+create or replace function system_verify_acknowledge(p_actor text, p_reason text)
+returns table (stream text, events bigint, positions jsonb)
+language plpgsql security definer set search_path = tallyrace, pg_temp as $$
+begin
+  perform from streams s where s.lost > 0 order by s.stream for no key update;
+  return query
+    insert into lost_acknowledged as a (stream, lost, events, positions, actor, reason)
+    select s.stream, s.lost, s.lost - verify_acknowledged(s.stream),
+           (select coalesce(jsonb_agg(jsonb_build_array(r.first_offset, r.last_offset)
+                                      order by r.first_offset), '[]')
+            from offset_runs r
+            where r.stream = s.stream and r.kind = 'lost' and r.first_offset > coalesce((
+              select max((p ->> 1)::bigint)
+              from lost_acknowledged b, jsonb_array_elements(b.positions) p
+              where b.stream = s.stream), 0)),
+           p_actor, p_reason
+    from streams s where s.lost > verify_acknowledged(s.stream) order by s.stream
+    returning a.stream, a.events, a.positions;
+end $$;
+
+-- Gives: how many lost events have been acknowledged, of all streams.
+create or replace function system_verify_acknowledged() returns bigint
+language sql stable security definer set search_path = tallyrace, pg_temp as $$
+  select coalesce(sum(a.events), 0)::bigint from lost_acknowledged a
+$$;
+
 -- Per stream: its counters add up, equal the rows they count, and every offset has one place.
 -- Takes: what the outcomes since the verified point add up to, by stream (see verify_outcome_sums);
 -- those before it are in verified_streams. Offsets are compared by their sum and the sum of their
@@ -55,6 +90,7 @@ begin
            coalesce(b.dead, 0) as dead_rows, coalesce(b.deferred, 0) as deferred_rows,
            s.duplicate + s.lost = coalesce(b.passed, 0)
              and s.renumbered = coalesce(b.renumbered, 0) as is_placed,
+           s.lost - verify_acknowledged(s.stream) as told,
            coalesce(v.offsets, 0) + coalesce(f.offsets, 0) + coalesce(b.offsets, 0) as offsets,
            coalesce(v.squares, 0) + coalesce(f.squares, 0) + coalesce(b.squares, 0) as squares
     from streams s left join beside b on b.stream = s.stream
@@ -74,9 +110,9 @@ begin
         'deferred %s, but there are rows for %s, %s, %s, %s', c.stream, c.posted, c.refused,
         c.dead, c.deferred, c.posted_rows, c.refused_rows, c.dead_rows, c.deferred_rows), 1::bigint;
     end if;
-    if c.lost > 0 then
+    if c.told > 0 then
       return query select 'lost', format('stream %s: Redis lost %s accepted events', c.stream,
-        c.lost), 1::bigint;
+        c.told), 1::bigint;
     end if;
     if c.is_placed and (c.offsets <> c.settled::numeric * (c.settled + 1) / 2
         or c.squares <> c.settled::numeric * (c.settled + 1) * (2 * c.settled + 1) / 6) then

@@ -8,6 +8,7 @@ import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';
 import { offsetKey, parsePosition } from '../stream/topology.ts';
 import { wrongPaymentStats } from './payment-stats.ts';
+import { acknowledgedLost } from './lost.ts';
 import { balanceCache } from './verify-balances.ts';
 import { type CacheCheck, type Problem, staleCaches } from './verify-caches.ts';
 
@@ -23,6 +24,8 @@ export interface Verdict {
   /** On a stream and not yet settled, or deferred. */
   pending: number;
   duplicates: number;
+  /** Events that Redis lost, and of which an operator has said that they were looked at. */
+  acknowledged: number;
   scope: 'incremental' | 'full';
   /** What was posted before is proven and kept; null: nothing yet. */
   verified_to: string | null;
@@ -93,7 +96,9 @@ export async function verify(
   const verified_to = await verifiedTo(sql);
   const ok = count === 0;
   const looked_at = history.lookedAt;
-  return { ok, accepted, ...counts, scope, verified_to, looked_at, seconds, ...named };
+  const acknowledged = await acknowledgedLost(sql);
+  const told = { scope, verified_to, looked_at, seconds, ...named };
+  return { ok, accepted, ...counts, acknowledged, ...told };
 }
 
 /** Something in the proven part is off, and only a look at all of it can say what. */

@@ -2,7 +2,7 @@
 // leaves them, or a ledger that was put back older than the streams. They are counted as lost all
 // the same. What is only slow, in a stream or with another reader, is not.
 import { afterAll, expect, test } from 'bun:test';
-import { verify } from '../../src/store/verify.ts';
+import { type Verdict, verify } from '../../src/store/verify.ts';
 import { RedisStreams } from '../../src/stream/redis-streams.ts';
 import { GROUP, offsetKey, partitionOf, settledKey, streamKey } from '../../src/stream/topology.ts';
 import { Engine, earning } from '../engine.ts';
@@ -78,4 +78,44 @@ test('of two workers, only the one that holds the stream counts', async () => {
   ]);
   await other.close();
   await engine.stop();
+}, 60_000);
+
+const verdictOf = async (...more: string[]) => {
+  const { exitCode, stdout, stderr } = await stack.run('verify', '--json', ...more);
+  if (stdout === '') return { exitCode, stderr };
+  const { ok, acknowledged, problems } = JSON.parse(stdout) as Verdict;
+  return { exitCode, stderr, ok, acknowledged, lost: problems.map(({ detail }) => detail) };
+};
+
+test('what an operator has looked at is named no more; what is lost later is', async () => {
+  const name = `events.${partition}`;
+  const lost = (count: number) => [`stream ${name}: Redis lost ${count} accepted events`];
+  expect(await verdictOf()).toMatchObject({ exitCode: 1, acknowledged: 0, lost: lost(11) });
+  const reason = (text: string) => ['--acknowledge-lost', '--reason', text];
+  const card = reason('the one of 4111 1111 1111 1111');
+  for (const wrong of [['--acknowledge-lost'], ['--reason', 'no'], reason(' '), card])
+    expect(await verdictOf(...wrong)).toMatchObject({ exitCode: 2 });
+  expect(await stack.owner`select from lost_acknowledged`).toHaveLength(0);
+
+  const told = await verdictOf(...reason('sent again by the shop'));
+  expect(told).toMatchObject({ exitCode: 0, ok: true, acknowledged: 11, lost: [] });
+  expect(told.stderr).toContain(`${name}: 11 lost events acknowledged (7 to 9, 12 to 13, `);
+  expect(await verdictOf()).toMatchObject({ exitCode: 0, acknowledged: 11, lost: [] });
+  const again = await verdictOf(...reason('once more'));
+  expect(again).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('nothing is lost') });
+
+  await engine.start();
+  await engine.redis.incrby(counter, 4);
+  expect(await engine.settled()).toMatchObject({ lost: 15 });
+  await engine.stop();
+  expect(await verdictOf()).toMatchObject({ exitCode: 1, acknowledged: 11, lost: lost(4) });
+  expect(await verdictOf(...reason('a second time'))).toMatchObject({ exitCode: 0, lost: [] });
+  const rows = await stack.owner`
+    select stream, events::int, positions, reason, actor from lost_acknowledged order by at`;
+  expect(rows.map((row) => [row['stream'], row['events'], row['reason']])).toEqual([
+    [name, 11, 'sent again by the shop'],
+    [name, 4, 'a second time'],
+  ]);
+  expect(rows[1]!['positions']).toEqual([[21, 24]]);
+  expect(rows[0]!['actor']).toMatch(/^cli:/);
 }, 60_000);
