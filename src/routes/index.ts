@@ -16,6 +16,7 @@ import { type PaymentParts, paymentRoutes } from './payments.ts';
 import { paymentAnalyticsRoutes } from './payment-analytics.ts';
 import { redemptionRoutes } from './redemptions.ts';
 import { type RiskParts, riskRoutes } from './risk.ts';
+import { webhookEventRoutes } from './webhook-events.ts';
 import { type WebhookParts, webhookRoutes } from './webhooks-in.ts';
 import { webhookDeliveryRoutes } from './webhook-deliveries.ts';
 import { type WebhookEndpointParts, webhookEndpointRoutes } from './webhook-endpoints.ts';
@@ -44,6 +45,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...riskRoutes(parts),
     ...gatewayRoutes(parts),
     ...webhookRoutes(parts).map((route) => afterLedger(route, parts)),
+    ...webhookEventRoutes(parts),
     ...paymentAnalyticsRoutes(parts),
     ...webhookEndpointRoutes(parts),
     ...webhookDeliveryRoutes(parts),

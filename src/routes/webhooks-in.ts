@@ -22,6 +22,7 @@ import type { Clock } from '../io/clock.ts';
 import type { Metrics } from '../io/metrics.ts';
 import type { Sql } from '../io/postgres.ts';
 import { limitsOf } from '../store/limits.ts';
+import { webhookId } from '../store/webhook-events.ts';
 import type { Appender } from '../stream/append.ts';
 import { encodeEvent } from '../stream/codec.ts';
 import { partitionOf } from '../stream/topology.ts';
@@ -112,7 +113,7 @@ async function take(
     count(gateway, type, 'limited');
     throw refusal;
   });
-  const id = `${gateway}:${params.endpoint}:${eventId}`;
+  const id = webhookId(gateway, params.endpoint, eventId);
   const payload = gateway === 'stripe' ? steady(text) : text;
   const data = { gateway, endpoint: params.endpoint, gateway_event_id: eventId, payload };
   const known = recent.find(tenant, id);

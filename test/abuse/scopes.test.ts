@@ -55,6 +55,8 @@ const table: Readonly<Record<string, readonly string[]>> = {
   getGatewayRouting: ['admin'],
   takeStripeWebhook: everybody,
   takeRazorpayWebhook: everybody,
+  listWebhookEvents: ['payments:write'],
+  getWebhookEvent: ['payments:write'],
   createWebhookEndpoint: ['admin'],
   listWebhookEndpoints: ['admin'],
   getWebhookEndpoint: ['admin'],

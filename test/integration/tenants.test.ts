@@ -69,6 +69,29 @@ async function putRisk(client: Client, mark: string): Promise<string> {
   return (await client.post<{ id: string }>('/v1/risk/lists', entry)).body.id;
 }
 
+/** Something that a gateway tells of. Gives its id. */
+async function hear(client: Client, mark: string): Promise<string> {
+  const { body } = await client.get('/v1/gateways/stripe');
+  const path = String(body['webhook_path']);
+  const text = JSON.stringify({ id: `evt_${mark}`, type: 'a.b', data: { object: { mark } } });
+  const time = Math.floor(Date.now() / 1_000);
+  const hasher = new Bun.CryptoHasher('sha256', `whsec_${mark}`);
+  const signature = hasher.update(`${time}.${text}`).digest('hex');
+  await eventually('the account is known', async () => {
+    const { status } = await fetch(client.url + path, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'stripe-signature': `t=${time},v1=${signature}`,
+        prefer: 'wait=ledger',
+      },
+      body: text,
+    });
+    return status === 202;
+  });
+  return `stripe:${path.split('/').at(-1)!}:evt_${mark}`;
+}
+
 /** An endpoint, and something that it was told. */
 async function listen(client: Client, tenant: number, mark: string) {
   const endpoints = '/v1/webhook-endpoints';
@@ -107,6 +130,8 @@ beforeAll(async () => {
   parameters['webhook-endpoints.id'] = delivery.endpoint;
   parameters['webhook-endpoints.delivery'] = delivery.id;
   await populate(stranger, 'plain');
+  parameters['webhook-events.id'] = await hear(me, MARK);
+  await hear(stranger, 'plain');
 }, 30_000);
 
 const readRoutes = Object.entries(document.paths)
