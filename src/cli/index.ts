@@ -12,6 +12,7 @@ import { addMigrate } from './migrate.ts';
 import { addProcesses } from './processes.ts';
 import { addReplay } from './replay.ts';
 import { addRestart } from './restart.ts';
+import { addRisk } from './risk.ts';
 import { addSandbox } from './sandbox.ts';
 import { addUp } from './up.ts';
 import { addVerify } from './verify.ts';
@@ -27,6 +28,7 @@ export const verbs: readonly AddVerb[] = [
   addBackup,
   addKeys,
   addGateways,
+  addRisk,
   addCoupons,
   addVerify,
   addDlq,

@@ -1,6 +1,7 @@
 // Lists and rules over HTTP: who is on a list and what that does, what is refused, and that
 // addresses, tokens and other tenants' settings are seen by nobody.
 import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { Client } from '../client.ts';
 import { openDoor } from '../http/door.ts';
 import { card } from '../payments/payment-stack.ts';
@@ -161,4 +162,52 @@ test('a stranger sees nothing of a payment, and a key without the scope neither'
   expect((await stranger.get(`/v1/payments/${id}/risk`)).status).toBe(404);
   for (const path of [`/v1/payments/${id}/risk`, '/v1/reviews', '/v1/risk/rules', '/v1/risk/lists'])
     expect([path, (await clerk.get(path)).status]).toEqual([path, 403]);
+});
+
+describe('on the command line', () => {
+  const run = (...args: string[]) => door.stack.run('risk', ...args, '--tenant', 'risk_settings');
+
+  async function fileOf(text: string): Promise<string> {
+    const file = join(door.stack.home, `rules-${crypto.randomUUID()}.json`);
+    await Bun.write(file, text);
+    return file;
+  }
+
+  test('rules are set from a file, read back, and compared', async () => {
+    const shadow = { ...rules, about: 'From a file.' };
+    const set = await run('rules', '--shadow', '--set', await fileOf(JSON.stringify(shadow)));
+    expect(set).toMatchObject({ exitCode: 0 });
+    const shown = await run('rules', '--shadow', '--json');
+    expect(JSON.parse(shown.stdout)).toEqual(shadow);
+    await eventually(
+      'it is tried',
+      async () => (await riskOf((await pay()).id))['shadow'] !== null,
+    );
+    const compared = await run('compare', '--days', '1');
+    expect(compared.stdout).toMatch(/^allow \(rules 1\), would be allow \(shadow \d+\): \d+, paid/);
+    const [row] = await owner`
+      select actor from audit_log where action = 'risk_rules.put' and subject = 'shadow' limit 1`;
+    expect(row!['actor']).toStartWith('cli:');
+  });
+
+  test('lists are shown', async () => {
+    const entry = { list: 'deny', subject: 'user', value: 'c_shown', reason: 'Seen here.' };
+    await client.post('/v1/risk/lists', entry);
+    expect((await run('lists')).stdout).toContain('deny   user    c_shown  until removed');
+  });
+
+  test.each([
+    ['no JSON', '{', /is not JSON/],
+    ['no rules', '{}', /\/thresholds/],
+    [
+      'rules that cannot hold',
+      JSON.stringify({ ...rules, rules: [rule, rule] }),
+      /\/rules\/1\/name/,
+    ],
+    ['a card number', JSON.stringify({ ...rules, about: '4242424242424242' }), /card number/],
+  ])('%s is refused', async (_, text, says) => {
+    const { exitCode, stderr } = await run('rules', '--set', await fileOf(text));
+    expect([exitCode, stderr]).toEqual([2, expect.stringMatching(says)]);
+    expect(stderr).not.toContain('4242');
+  });
 });
