@@ -96,6 +96,14 @@ export const PaymentRequest = closed({
   gateway: Type.Optional(GatewayName),
   device_id: Type.Optional(ClientId),
   metadata: Type.Optional(Metadata),
+  customer_ip: Type.Optional(
+    Type.String({
+      maxLength: 64,
+      description:
+        "The buyer's IP address, where a server calls for its buyers. Risk looks at it instead of " +
+        "the caller's.",
+    }),
+  ),
 });
 export type PaymentRequest = Static<typeof PaymentRequest>;
 

@@ -13,6 +13,7 @@ import { AtLeast, ClientId, closed } from '../../schemas/primitives.ts';
 import type { Assessment } from '../../schemas/risk.ts';
 import type { RecentPayments } from '../cache/recent-payments.ts';
 import type { RedemptionBook } from '../cache/redemption-book.ts';
+import { networkOf } from '../http/address.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
 import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
@@ -28,7 +29,12 @@ export interface PaymentParts extends CommandParts {
   recentPayments: RecentPayments;
   /** Who tries it, first to last. */
   gatewaysFor(tenant: number, request: PaymentRequest, paymentId: string): readonly GatewayName[];
-  assess(tenant: number, paymentId: string, context: Context<PaymentRequest>): Promise<Assessment>;
+  /** `ip`: of the buyer, as far as it is known; empty where it is not. */
+  assess(
+    tenant: number,
+    paymentId: string,
+    asked: { body: PaymentRequest; ip: string },
+  ): Promise<Assessment>;
 }
 
 const params = closed({ id: PaymentId });
@@ -81,7 +87,7 @@ async function create(parts: PaymentParts, context: Context<PaymentRequest>): Pr
   refuseCardNumbers(body);
   await refuseUnheld(parts.coupons.book, tenant, body.redemption_id);
   const id = `pay_${context.onceId}`;
-  const risk = await parts.assess(tenant, id, context);
+  const risk = await parts.assess(tenant, id, { body, ip: buyerIp(context) });
   const { amount, customer_id, method, capture = 'automatic' } = body;
   const { order_id, redemption_id, metadata } = body;
   const data: Static<(typeof PaymentInitiated)['data']> = {
@@ -115,6 +121,15 @@ async function refuseUnheld(
   if (!found) throw problem(409, 'redemption_unknown', 'No redemption has this `redemption_id`.');
   if (found.status === 'released')
     throw problem(409, 'already_released', 'The redemption is not held any more: reserve anew.');
+}
+
+function buyerIp({ body: { customer_ip: named }, ip }: Context<PaymentRequest>): string {
+  if (named === undefined) return ip;
+  const network = networkOf(named);
+  if (network) return network;
+  throw problem(422, 'invalid_request', 'See `errors` for what is wrong, and where.', {
+    errors: [{ pointer: '/customer_ip', detail: 'Is no IP address.' }],
+  });
 }
 
 const statusOf = { allow: 'processing', review: 'requires_review', block: 'failed' } as const;

@@ -78,6 +78,20 @@ describe('lists', () => {
     expect(row!['all']).not.toMatch(/Zq8Kd|203\.0\.113\.77/);
   });
 
+  test('a server names the address of its buyer, and that one counts', async () => {
+    const address = { list: 'deny', subject: 'ip', value: '2001:db8:1:2:3::4', reason: 'Bot.' };
+    expect((await client.post('/v1/risk/lists', address)).body['value']).toBe('2001:db8:1…');
+    const blocked = await eventually('its network is denied', async () => {
+      const made = await pay({ customer_ip: '2001:0db8:1:2::9' });
+      return made.status === 'failed' ? made : null;
+    });
+    expect((await riskOf(blocked.id))['signals']).not.toHaveProperty('device_1m');
+    expect((await pay({ customer_ip: '2001:db8:1:3::9' })).status).toBe('processing');
+    const headers = { 'Idempotency-Key': crypto.randomUUID() };
+    const refused = await client.post('/v1/payments', card({ customer_ip: 'home' }), headers);
+    expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/customer_ip' }] } });
+  });
+
   test('the same value replaces its entry; taken off, it holds no more', async () => {
     const again = await client.post('/v1/risk/lists', { ...entry, reason: 'Once more.' });
     expect(again).toMatchObject({ status: 200, body: { reason: 'Once more.' } });
