@@ -100,7 +100,7 @@ export const PaymentRequest = closed({
     Type.String({
       maxLength: 64,
       description:
-        "The buyer's IP address, where a server calls for its buyers. Risk looks at it instead of " +
+        "The buyer's IP address, where a server calls for its buyers. Risk looks at it, not at " +
         "the caller's.",
     }),
   ),
