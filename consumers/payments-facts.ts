@@ -5,6 +5,7 @@ import type { Static } from '@sinclair/typebox';
 import type { NewsKind, PaymentInitiated, PaymentReported } from '../schemas/payments-events.ts';
 import type { DeclineReason, GatewayName, PaymentStatus } from '../schemas/payments.ts';
 import type { Leg } from '../src/ledger/decision.ts';
+import { type DisputeFacts, withDisputeNews } from './payments-disputes.ts';
 
 export type Initiated = Static<(typeof PaymentInitiated)['data']>;
 export type Reported = Static<(typeof PaymentReported)['data']>;
@@ -12,13 +13,6 @@ export type Reported = Static<(typeof PaymentReported)['data']>;
 export interface RefundFacts {
   amount: number;
   status: 'pending' | 'succeeded' | 'failed';
-}
-
-export interface DisputeFacts {
-  amount: number;
-  fee: number;
-  status: 'open' | 'won' | 'lost';
-  due_by: string | null;
 }
 
 /** Money of a try that was given up, which its gateway moved nevertheless. */
@@ -131,9 +125,9 @@ const factsOf: Record<NewsKind, (payment: PaymentFacts, news: Reported) => Chang
     subject === cancelKey(id, payment) ? { cancel_asked: false } : {},
   refund_succeeded: (payment, news) => refundChange(payment, news, 'succeeded'),
   refund_failed: (payment, news) => refundChange(payment, news, 'failed'),
-  dispute_opened: (payment, news) => disputeChange(payment, news, 'open'),
-  dispute_won: (payment, news) => disputeChange(payment, news, 'won'),
-  dispute_lost: (payment, news) => disputeChange(payment, news, 'lost'),
+  dispute_opened: ({ disputes }, news) => ({ disputes: withDisputeNews(disputes, news, 'open') }),
+  dispute_won: ({ disputes }, news) => ({ disputes: withDisputeNews(disputes, news, 'won') }),
+  dispute_lost: ({ disputes }, news) => ({ disputes: withDisputeNews(disputes, news, 'lost') }),
 };
 
 const refundOrder = ['pending', 'succeeded', 'failed'] as const;
@@ -148,26 +142,6 @@ function refundChange(
   const known = refunds[id];
   if (known && refundOrder.indexOf(known.status) >= refundOrder.indexOf(status)) return {};
   return { refunds: { ...refunds, [id]: { amount: known?.amount ?? amount, status } } };
-}
-
-const disputeOrder = ['open', 'won', 'lost'] as const;
-
-/** What is lost stays lost. Amounts are those of the fullest news, whichever comes first. */
-function disputeChange(
-  { disputes }: PaymentFacts,
-  { subject, reference, amount, fee = 0, due_by }: Reported,
-  status: DisputeFacts['status'],
-): Change {
-  const id = subject ?? `gateway:${reference}`;
-  const known = disputes[id] ?? { amount: 0, fee: 0, status, due_by: null };
-  const furthest = Math.max(disputeOrder.indexOf(known.status), disputeOrder.indexOf(status));
-  const facts: DisputeFacts = {
-    amount: Math.max(known.amount, amount),
-    fee: Math.max(known.fee, fee),
-    status: disputeOrder[furthest]!,
-    due_by: known.due_by ?? due_by ?? null,
-  };
-  return { disputes: { ...disputes, [id]: facts } };
 }
 
 /** A stray with one piece of news added; the same one when nothing changes. */

@@ -6,7 +6,8 @@ import type { NoticeType } from '../schemas/notices.ts';
 import type { SettlementPaid } from '../schemas/payments-events.ts';
 import type { PaymentStatus } from '../schemas/payments.ts';
 import type { Row } from '../src/ledger/decision.ts';
-import { type DisputeFacts, type PaymentFacts, refunded } from './payments-facts.ts';
+import { type DisputeFacts, isUnanswered } from './payments-disputes.ts';
+import { type PaymentFacts, refunded } from './payments-facts.ts';
 
 /**
  * A row of `notices`: kept, and sent to whoever wants its type (sql/queries/notices.sql). `key`
@@ -83,13 +84,22 @@ const disputeTypes: Record<DisputeFacts['status'], NoticeType> = {
 };
 
 function disputeNotices(id: string, before: PaymentFacts | null, after: PaymentFacts): Row[] {
-  return Object.entries(after.disputes).flatMap(([dispute_id, { status, amount, due_by }]) => {
-    if (before?.disputes[dispute_id]?.status === status) return [];
-    const type = disputeTypes[status];
+  return Object.entries(after.disputes).flatMap(([dispute_id, dispute]) => {
+    const known = before?.disputes[dispute_id];
+    const { status, amount, due_by, reminded_of } = dispute;
     const money = { amount, currency: after.currency };
     const data = { payment_id: id, dispute_id, amount: money, due_by };
+    const row = (type: NoticeType, key: string): Row =>
+      noticeRow(type, id, data, { key, occurredMs: after.updated_ms });
+    const isDueSoon =
+      reminded_of !== null && reminded_of !== known?.reminded_of && isUnanswered(dispute);
     return [
-      noticeRow(type, id, data, { key: `${type}:${dispute_id}`, occurredMs: after.updated_ms }),
+      ...(known?.status === status
+        ? []
+        : [row(disputeTypes[status], `${disputeTypes[status]}:${dispute_id}`)]),
+      ...(isDueSoon
+        ? [row('dispute.due_soon', `dispute.due_soon:${dispute_id}:${reminded_of}`)]
+        : []),
     ];
   });
 }

@@ -84,7 +84,7 @@ export const newsTable: Record<PaymentStatus, Record<NewsKind, Effect>> = {
 };
 
 /** What people may ask for, and in which states; anything else is refused. */
-export const commands = ['approve', 'reject', 'capture', 'cancel', 'refund'] as const;
+export const commands = ['approve', 'reject', 'capture', 'cancel', 'refund', 'evidence'] as const;
 export type Command = (typeof commands)[number];
 
 export const commandTable: Record<Command, readonly PaymentStatus[]> = {
@@ -93,4 +93,5 @@ export const commandTable: Record<Command, readonly PaymentStatus[]> = {
   capture: ['authorized'],
   cancel: ['requires_review', 'authorized'],
   refund: ['captured', 'partially_refunded'],
+  evidence: ['disputed'],
 };

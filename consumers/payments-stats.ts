@@ -90,7 +90,10 @@ function sumsOf(payment: PaymentFacts): Partial<Sums> {
       refunded_amount: back,
       disputed_amount: amountIn('open'),
       lost_amount: amountIn('lost'),
-      fees: disputes.reduce((sum, { fee }) => sum + fee, payment.fee),
+      fees: [payment, ...disputes, ...Object.values(payment.strays)].reduce(
+        (sum, { fee }) => sum + fee,
+        0,
+      ),
     },
   );
 }

@@ -4,6 +4,11 @@
 // Invariant: a call has one key for ever, so asking twice for the same has one effect outside.
 import type { Static } from '@sinclair/typebox';
 import type {
+  DisputeReminded,
+  EvidenceReported,
+  EvidenceSubmitted,
+} from '../schemas/payments-disputes.ts';
+import type {
   CancelRequested,
   CaptureRequested,
   PaymentReviewed,
@@ -13,39 +18,25 @@ import { type DeclineReason, type PaymentStatus, capturesPart } from '../schemas
 import {
   type Decision,
   type LedgerEvent,
-  type Reads,
-  type Row,
   type Rule,
-  type State,
   post,
   refuse,
 } from '../src/ledger/decision.ts';
-import {
-  type Call,
-  callsAfter,
-  captureCall,
-  cancelCall,
-  chargeCall,
-  refundCall,
-  strayCalls,
-} from './payments-calls.ts';
+import { captureCall, cancelCall, chargeCall, refundCall, strayCalls } from './payments-calls.ts';
+import { answerEvidence, remindOfDispute, submitEvidence } from './payments-disputes.ts';
 import {
   type Initiated,
   type PaymentFacts,
   type Reported,
-  postingOf,
   refundable,
   statusBySums,
   withNews,
   withStrayNews,
 } from './payments-facts.ts';
 import { riskOf, riskRows } from './payments-risk.ts';
-import { noticesOf } from './payments-notices.ts';
+import { command, noted, readsPayment, recordOf, saved } from './payments-saving.ts';
 import { settlementPaid } from './payments-settlements.ts';
-import { type Command, commandTable, newsTable } from './payments-states.ts';
-import { statsRows } from './payments-stats.ts';
-
-const TABLE = 'payments';
+import { newsTable } from './payments-states.ts';
 
 /** A gateway that could not do it at all: another may. Anything else is the buyer's bank's word. */
 const tryElsewhere: readonly (DeclineReason | undefined)[] = [
@@ -167,83 +158,20 @@ function strayed(event: LedgerEvent<Reported>, payment: PaymentFacts): Decision 
   return saved(event, payment, after, calls);
 }
 
-interface CommandRule<Data> {
-  type: string;
-  commandOf(data: Data): Command;
-  /** What becomes of the payment, or the reason why not. */
-  act(
-    payment: PaymentFacts,
-    event: LedgerEvent<Data>,
-  ): { after: PaymentFacts; calls: readonly Call[] } | string;
-}
+const evidenceSubmitted = command<Static<(typeof EvidenceSubmitted)['data']>>({
+  type: 'evidence.submitted',
+  commandOf: () => 'evidence',
+  act: submitEvidence,
+});
 
-/** Asked for by people, so there is an answer at once: done, or refused with a reason. */
-function command<Data extends { payment_id: string }>({
-  type,
-  commandOf,
-  act,
-}: CommandRule<Data>): Rule<Data> {
-  return {
-    type,
-    reads: readsPayment,
-    decide(event, state) {
-      const payment = recordOf(event, state);
-      if (!payment) return refuse('payment_unknown');
-      if (!commandTable[commandOf(event.data)].includes(payment.status))
-        return refuse('wrong_status');
-      const acted = act(payment, event);
-      if (typeof acted === 'string') return refuse(acted);
-      return saved(event, payment, acted.after, acted.calls);
-    },
-  };
-}
-
-function readsPayment({ data }: LedgerEvent<{ payment_id: string }>): Reads {
-  return { records: [{ table: TABLE, key: data.payment_id }] };
-}
-
-function recordOf(
-  { data }: LedgerEvent<{ payment_id: string }>,
-  state: State,
-): Readonly<PaymentFacts> | null {
-  return state.record<PaymentFacts>(TABLE, data.payment_id);
-}
-
-function saved(
-  event: LedgerEvent<{ payment_id: string }>,
-  before: PaymentFacts | null,
-  after: PaymentFacts,
-  calls: readonly Call[],
-  more: readonly Row[] = [],
-): Decision {
-  const captured_ms = after.captured_ms ?? (after.captured > 0 ? event.acceptedAt : null);
-  const body: PaymentFacts = { ...after, captured_ms, updated_ms: event.acceptedAt };
-  const id = event.data.payment_id;
-  const effects = [...calls, ...callsAfter(id, before, body)];
-  return {
-    verdict: 'post',
-    legs: postingOf(before, body),
-    records: [{ table: TABLE, key: id, body }],
-    rows: [
-      ...effects.map((call): Row => ({ table: 'effects', values: { ...call } })),
-      auditRow(event, before, body),
-      ...statsRows(before, body),
-      ...more,
-      ...noticesOf(id, before, body),
-    ],
-  };
-}
-
-/** Every operation, by whom, and what it did to the status. */
-function auditRow(
-  { type, data }: LedgerEvent<{ payment_id: string; actor?: string; reason?: string }>,
-  before: PaymentFacts | null,
-  after: PaymentFacts,
-): Row {
-  const detail = { from: before?.status ?? null, to: after.status, reason: data.reason ?? null };
-  const actor = data.actor ?? `gateway:${after.gateway}`;
-  return { table: 'audit', values: { actor, action: type, subject: data.payment_id, detail } };
-}
+const evidenceReported = noted<Static<(typeof EvidenceReported)['data']>>(
+  'evidence.reported',
+  answerEvidence,
+);
+const disputeReminded = noted<Static<(typeof DisputeReminded)['data']>>(
+  'dispute.reminded',
+  remindOfDispute,
+);
 
 function initialFacts(data: Initiated, status: PaymentStatus, acceptedAt: number): PaymentFacts {
   const { amount, customer_id, method, capture, gateways, initiated_at } = data;
@@ -287,4 +215,7 @@ export const paymentRules: readonly Rule<never>[] = [
   refundRequested,
   paymentReported,
   settlementPaid,
+  evidenceSubmitted,
+  evidenceReported,
+  disputeReminded,
 ];

@@ -60,6 +60,7 @@ export const noticeTypes = {
   'refund.succeeded': [RefundNotice, 'A refund is on its way to the buyer.'],
   'refund.failed': [RefundNotice, 'A refund did not go through, or came back.'],
   'dispute.opened': [DisputeNotice, 'Evidence is wanted by `due_by`.'],
+  'dispute.due_soon': [DisputeNotice, 'Nobody has answered it, and `due_by` is near.'],
   'dispute.won': [DisputeNotice, 'The money is yours again.'],
   'dispute.lost': [DisputeNotice, 'The money stays with the buyer.'],
   'settlement.paid': [SettlementNotice, 'A gateway has paid out.'],

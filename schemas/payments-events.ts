@@ -4,6 +4,7 @@
 import { Type } from '@sinclair/typebox';
 import { words } from './coupons.ts';
 import { defineEvent } from './events.ts';
+import { disputeEvents } from './payments-disputes.ts';
 import {
   ChargedMoney,
   DeclineReason,
@@ -168,6 +169,8 @@ export const PaymentReported = defineEvent({
      * a capture or cancellation that was refused: the key of the call. */
     subject: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
     due_by: Type.Optional(Time),
+    /** Of disputes, in the gateway's words. */
+    dispute_reason: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   examples: [
     {
@@ -207,6 +210,7 @@ export const PaymentReported = defineEvent({
       fee: 1_500,
       subject: 'dp_1',
       due_by: at,
+      dispute_reason: 'product_not_received',
     },
   ],
 });
@@ -240,4 +244,5 @@ export const paymentEvents = [
   RefundRequested,
   PaymentReported,
   SettlementPaid,
+  ...disputeEvents,
 ] as const;

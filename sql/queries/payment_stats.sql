@@ -107,7 +107,7 @@ returns table (
          count(*), count(*) filter (where (p.body->>'captured')::bigint > 0),
          count(*) filter (where r.amount > 0), count(*) filter (where d.disputes > 0),
          sum((p.body->>'amount')::bigint), sum((p.body->>'captured')::bigint), sum(r.amount),
-         sum(d.open_amount), sum(d.lost_amount), sum((p.body->>'fee')::bigint + d.fees)
+         sum(d.open_amount), sum(d.lost_amount), sum((p.body->>'fee')::bigint + d.fees + t.fees)
   from payments p
   cross join lateral (
     select coalesce(sum((b.refund->>'amount')::bigint), 0) as amount
@@ -119,6 +119,9 @@ returns table (
            coalesce(sum((b.dispute->>'amount')::bigint)
              filter (where b.dispute->>'status' = 'lost'), 0) as lost_amount
     from jsonb_each(p.body->'disputes') b (id, dispute)) d
+  cross join lateral (
+    select coalesce(sum((b.stray->>'fee')::bigint), 0) as fees
+    from jsonb_each(p.body->'strays') b (attempt, stray)) t
   where p.initiated_at >= p_from and p.initiated_at < p_to
   group by 1, 2, 3, 4, 5, 6, 7, 8
 $$;

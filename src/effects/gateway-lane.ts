@@ -16,6 +16,7 @@ import {
 } from '../gateways/gateway.ts';
 import type { Log } from '../io/log.ts';
 import type { ClaimedEffect } from '../store/effects.ts';
+import { handInEvidence } from './evidence.ts';
 import {
   type LaneHandler,
   type LaneOptions,
@@ -83,6 +84,7 @@ export function gatewayHandler(
       if (gateway === null)
         return isFresh ? failed(name, effect, 'no_gateway_available') : noAccount;
       try {
+        if (effect.kind === 'evidence') return await handInEvidence(gateway, effect, signal);
         return outcomeOf(name, effect, await carryOut(gateway, effect, signal));
       } catch (error) {
         if (error instanceof GatewayUnreachable && isFresh)

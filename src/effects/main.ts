@@ -17,6 +17,7 @@ import { storesReady } from '../store/ready.ts';
 import { Appender } from '../stream/append.ts';
 import { SETTLED_CHANNEL } from '../stream/topology.ts';
 import { couponHandler, couponLane } from './coupon-lane.ts';
+import { watchDisputes } from './dispute-watch.ts';
 import { openGatewayLanes } from './gateway-lanes.ts';
 import { Lane, type LaneHandler, type LaneOptions } from './lane.ts';
 import { laneMetrics } from './metrics.ts';
@@ -95,9 +96,10 @@ async function startEffects(config: Config, clients: Clients, metrics: Metrics, 
   });
   subscriber.subscribe(SETTLED_CHANNEL).catch(() => {});
   const counting = countWaiting(sql, metrics, log);
+  const disputes = watchDisputes({ sql, metrics, log, report: shared.report });
   return {
     async stop(): Promise<void> {
-      await counting.stop();
+      await Promise.all([counting.stop(), disputes.stop()]);
       await Promise.all(lanes.map((lane) => lane.stop()));
       await Promise.all([gateways.stop(), webhooks.stop()]);
       await appender.drain();

@@ -8,7 +8,10 @@ import { partitionOf } from '../stream/topology.ts';
 import type { Report } from './lane.ts';
 
 export function reporter(appender: Appender, now: () => number) {
-  return async ({ key, tenant }: ClaimedEffect, reports: readonly Report[]): Promise<void> => {
+  return async (
+    { key, tenant }: Pick<ClaimedEffect, 'key' | 'tenant'>,
+    reports: readonly Report[],
+  ): Promise<void> => {
     await Promise.all(
       reports.map(async ({ suffix, type, data }) => {
         const definition = eventDefinition.get(type);

@@ -4,6 +4,7 @@
 // that throws has left us not knowing, unless it throws one of the errors below.
 import type { DeclineReason, GatewayName } from '../../schemas/payments.ts';
 import type { NewsKind } from '../../schemas/payments-events.ts';
+import type { DisputeAnswer } from './evidence.ts';
 
 /** Nothing was charged, and the gateway is to blame: no connection, or it failed before the step
  * that moves money. Another gateway may be asked at once. */
@@ -89,6 +90,8 @@ export interface Gateway {
   cancel(key: string, payment: GatewayPayment, signal: AbortSignal): Promise<GatewayAnswer>;
   /** `refundId` is ours, and the key. */
   refund(refundId: string, payment: GatewayPayment, signal: AbortSignal): Promise<GatewayAnswer>;
+  /** Hands it in, once. Throws GatewayRefused where the gateway does not take it. */
+  answerDispute(key: string, answer: DisputeAnswer, signal: AbortSignal): Promise<void>;
 }
 
 /** What is kept with the gateway's objects, so that its webhooks and files name our payment. */

@@ -3,6 +3,7 @@
 // Invariants: one order for each key of ours, which Razorpay lets be paid once; only our capture
 // moves money, so a payment that Razorpay authorises late is given back by itself.
 import { declineReasonOf } from '../../schemas/payments-declines.ts';
+import { type DisputeAnswer, razorpayEvidence } from './evidence.ts';
 import {
   type ChargeRequest,
   type Gateway,
@@ -113,6 +114,16 @@ export class Razorpay implements Gateway {
     const answer = await this.post(path, { amount, speed: 'normal', notes }, signal, headers);
     if (isOfOtherWords(answer)) throw new GatewayKeySpent('the key was used in other words');
     return told(accepted(answer).body as unknown as Refund);
+  }
+
+  async answerDispute(_key: string, answer: DisputeAnswer, signal: AbortSignal): Promise<void> {
+    const path = `/v1/disputes/${encodeURIComponent(answer.disputeId)}`;
+    if (answer.again) {
+      const { status } = lookedUp(await this.send({ method: 'GET', path }, signal)).body;
+      if (status === 'under_review' || status === 'won') return;
+    }
+    const body = JSON.stringify(razorpayEvidence(answer));
+    accepted(await this.send({ method: 'PATCH', path: `${path}/contest`, body }, signal));
   }
 
   private async createOrder(request: ChargeRequest, signal: AbortSignal): Promise<string> {

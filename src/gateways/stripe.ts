@@ -3,6 +3,7 @@
 // Invariants: one intent for each key of ours; an intent is confirmed, captured and cancelled once
 // at most by its own state, so these need no key, and no saved 500 is given again for a day.
 import { declineReasonOf } from '../../schemas/payments-declines.ts';
+import { type DisputeAnswer, stripeEvidence } from './evidence.ts';
 import {
   type ChargeRequest,
   type Gateway,
@@ -37,6 +38,10 @@ interface Refund {
   status: string | null;
   amount: number;
   metadata?: Readonly<Record<string, string>> | null;
+}
+
+interface Dispute {
+  evidence_details?: { submission_count?: number };
 }
 
 interface StripeError {
@@ -114,6 +119,17 @@ export class Stripe implements Gateway {
     const answer = await this.post('/v1/refunds', fields, signal, key);
     if (isOfOtherWords(answer)) throw new GatewayKeySpent('the key was used in other words');
     return told(accepted(answer).body as unknown as Refund);
+  }
+
+  async answerDispute(key: string, answer: DisputeAnswer, signal: AbortSignal): Promise<void> {
+    const path = `/v1/disputes/${encodeURIComponent(answer.disputeId)}`;
+    if (answer.again) {
+      const { body } = lookedUp(await this.send({ method: 'GET', path }, signal));
+      const { submission_count: count = 0 } = (body as Dispute).evidence_details ?? {};
+      if (count > 0) return;
+    }
+    const fields = { evidence: stripeEvidence(answer), submit: true };
+    accepted(await this.post(path, fields, signal, key));
   }
 
   /** The intent of this key, made if there is none. Nobody is charged by it. */

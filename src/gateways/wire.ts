@@ -11,7 +11,7 @@ export interface WireOptions {
 }
 
 export interface WireRequest {
-  method: 'GET' | 'POST';
+  method: 'GET' | 'POST' | 'PATCH';
   path: string;
   body?: string;
   headers?: Readonly<Record<string, string>>;

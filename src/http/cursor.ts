@@ -1,7 +1,7 @@
 // Cursor pages: `?limit=1..200&cursor=…` → `{"data": […], "next_cursor": "…"|null}`.
 // Invariant: a cursor is opaque; one that we did not make is refused, not guessed at.
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { closed, nullable } from '../../schemas/primitives.ts';
+import { Time, closed, nullable } from '../../schemas/primitives.ts';
 import { problem } from './problem.ts';
 
 export const LIMIT_DEFAULT = 50;
@@ -31,6 +31,21 @@ export function readPage(query: Static<typeof Query>): { limit: number; after: s
   return { limit, after: cursor === undefined ? null : decoded(cursor) };
 }
 
+const time = new RegExp(Time.pattern!);
+
+/** As `readPage`, of a list by time whose pages end at `<time>/<id>`: another list's cursor, or one
+ * that was made up, is refused before the store has to make sense of it. */
+export function readTimedPage(query: Static<typeof Query>, id: { pattern?: string }) {
+  const { limit, after } = readPage(query);
+  const slash = after?.indexOf('/') ?? -1;
+  if (after !== null) {
+    const fits =
+      time.test(after.slice(0, slash)) && new RegExp(id.pattern!).test(after.slice(slash + 1));
+    if (slash < 0 || !fits) throw notOurs();
+  }
+  return { limit, after };
+}
+
 /** The page from `limit + 1` rows; `positionOf` names where the next page begins. */
 export function page<Row, Item>(
   rows: readonly Row[],
@@ -51,7 +66,10 @@ const form = /^1:[\x21-\x7e]{1,300}$/;
 
 function decoded(cursor: string): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!form.test(text) || Buffer.from(text).toString('base64url') !== cursor)
-    throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
+  if (!form.test(text) || Buffer.from(text).toString('base64url') !== cursor) throw notOurs();
   return text.slice(2);
+}
+
+function notOurs() {
+  return problem(400, 'malformed_request', 'The cursor is not one that we gave.');
 }

@@ -6,6 +6,7 @@ import type { Route } from '../http/route.ts';
 import { type AccountParts, accountRoutes } from './accounts.ts';
 import { couponCheckRoutes } from './coupon-checks.ts';
 import { couponRoutes } from './coupons.ts';
+import { disputeRoutes } from './disputes.ts';
 import { type EventParts, eventRoutes } from './events.ts';
 import { type GatewayParts, gatewayRoutes } from './gateways.ts';
 import { type GameParts, gameRoutes } from './games.ts';
@@ -46,6 +47,7 @@ export function allRoutes(parts: RouteParts): Route[] {
     ...gatewayRoutes(parts),
     ...webhookRoutes(parts).map((route) => afterLedger(route, parts)),
     ...webhookEventRoutes(parts),
+    ...disputeRoutes(parts),
     ...paymentAnalyticsRoutes(parts),
     ...webhookEndpointRoutes(parts),
     ...webhookDeliveryRoutes(parts),

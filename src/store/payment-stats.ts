@@ -84,8 +84,11 @@ export async function paymentStatsOf(
   });
 }
 
-/** The last days, and of the older ones one in turn; `full`: all of them. */
-export async function wrongPaymentStats(
+/**
+ * Roll-ups and disputes that are not what their payments say: of the last days, and of the older
+ * ones one in turn; `full`: of all of them.
+ */
+export async function wrongPaymentRows(
   sql: Sql,
   full: boolean,
   now: () => number = Date.now,
@@ -98,15 +101,17 @@ export async function wrongPaymentStats(
   const looked = full ? days : [...(turn === undefined ? [] : [turn]), ...recent];
   const problems: RolledUpProblem[] = [];
   for (const day of looked) {
-    const rows = await sql`
-      select * from system_verify_payment_stats(${timeOf(day)}::text::timestamptz,
-        ${timeOf(day + DAY_MS)}::text::timestamptz)`;
-    for (const row of rows)
-      problems.push({
-        check: 'payment_stats',
-        detail: row['detail'] as string,
-        total: Number(row['total']),
-      });
+    const [from, to] = [timeOf(day), timeOf(day + DAY_MS)];
+    const stats = await sql`
+      select * from system_verify_payment_stats(${from}::text::timestamptz,
+        ${to}::text::timestamptz)`;
+    const disputes = await sql`
+      select * from system_verify_disputes(${from}::text::timestamptz, ${to}::text::timestamptz)`;
+    const named = (check: string, rows: readonly Record<string, unknown>[]) =>
+      rows.map((row) => ({
+        ...{ check, detail: row['detail'] as string, total: Number(row['total']) },
+      }));
+    problems.push(...named('payment_stats', stats), ...named('disputes', disputes));
   }
   return problems;
 }

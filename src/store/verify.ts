@@ -7,7 +7,7 @@ import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';
 import { offsetKey, parsePosition } from '../stream/topology.ts';
-import { wrongPaymentStats } from './payment-stats.ts';
+import { wrongPaymentRows } from './payment-stats.ts';
 import { acknowledgedLost } from './lost.ts';
 import { balanceCache } from './verify-balances.ts';
 import { type CacheCheck, type Problem, staleCaches } from './verify-caches.ts';
@@ -87,7 +87,7 @@ export async function verify(
   }
   const { counts, problems } = await accountFor(redis, (row!['streams'] ?? []) as StreamCounters[]);
   problems.push(...(await staleCaches(redis, sql, [balanceCache, ...checks], scope === 'full')));
-  problems.push(...(await wrongPaymentStats(sql, scope === 'full')));
+  problems.push(...(await wrongPaymentRows(sql, scope === 'full')));
   const named = name([...history.problems, ...(row!['problems'] as Found[]), ...problems]);
   const seconds = Math.round(performance.now() - startMs) / 1_000;
   const count = named.problems.length;

@@ -166,8 +166,8 @@ function check({ operationId, request, strayed }: Asked, reply: WireReply): void
 }
 
 const seen = new Map<string, number>();
-/** No invented id is that of a payment, nobody here calls a gateway, and nobody can sign. */
-const inVain = /^(capture|cancel|refund|approve|reject)Payment$|^take\w+Webhook$/;
+/** No invented id is of a payment or a dispute, nobody here calls a gateway, and nobody can sign. */
+const inVain = /^(capture|cancel|refund|approve|reject)Payment$|^submitEvidence$|^take\w+Webhook$/;
 
 async function ask(asked: Asked): Promise<void> {
   const { operationId, request } = asked;

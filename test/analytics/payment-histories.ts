@@ -48,7 +48,12 @@ export function history(roll: Dice, initiatedMs: number): TestEvent[] {
     if (verdict === 'rejected') return events;
   }
   const end = roll.below(8);
-  if (end === 0) return events;
+  if (end === 0) {
+    // Another gateway is tried, and the first one takes the money nevertheless.
+    news('failed', { decline_reason: 'processing_error' });
+    if (roll.below(2) === 0) news('captured', { amount, fee: 30 });
+    return events;
+  }
   if (end === 1) news('failed', { decline_reason: one(reasons) });
   if (end >= 2) news('authorized', { amount });
   if (end === 2) news('cancelled', {});

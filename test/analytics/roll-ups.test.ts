@@ -132,7 +132,10 @@ test('figures are those of the rows, counted here by another way', async () => {
     volume: sum(({ amount }) => amount),
     captured_amount: sum((body) => body.captured),
     refunded_amount: sum(back),
-    fees: sum(({ fee, disputes }) => fee + Object.values(disputes).length * 1_500),
+    fees: sum(
+      ({ fee, disputes, strays }) =>
+        fee + Object.values(disputes).length * 1_500 + Object.values(strays).length * 30,
+    ),
     success_rate: (captured + held) / (captured + held + failed),
   });
 });
@@ -144,6 +147,7 @@ interface PaymentBody {
   fee: number;
   refunds: Record<string, { status: string; amount: number }>;
   disputes: Record<string, object>;
+  strays: Record<string, object>;
 }
 
 test('a latency is counted in the bucket that its answer is in', async () => {

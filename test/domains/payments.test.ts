@@ -64,6 +64,11 @@ describe.each(paymentStatuses.map((status) => ({ status })))('$status', ({ statu
       capture: asked('capture.requested', { amount: 100 }),
       cancel: asked('cancel.requested'),
       refund: asked('refund.requested', { refund_id, amount: 100 }),
+      evidence: asked('evidence.submitted', {
+        dispute_id: 'dp_1',
+        submission_id: 'evd_1',
+        items: [],
+      }),
     }[name];
     const decision = ledger.play(step);
     if (commandTable[name].includes(status)) expect(decision.verdict).toBe('post');

@@ -122,6 +122,13 @@ beforeAll(async () => {
   parameters['risk.id'] = listed;
   parameters['redemptions.id'] = redemption;
   parameters['payments.id'] = payment;
+  // As a gateway's webhook leaves it.
+  await stack.owner`
+    insert into disputes (id, tenant_id, payment_id, customer_id, gateway, currency, amount, fee,
+      status, evidence_status, created_at, updated_at)
+    values (${MARK}, ${mine.id}, ${payment}, ${MARK}, 'stripe', 'USD', 1, 0, 'open', 'none', now(),
+      now())`;
+  parameters['disputes.id'] = MARK;
   for (const resource of ['events', 'partners']) parameters[`${resource}.id`] = MARK;
   parameters['coupons.code'] = MARK;
   parameters['gateways.name'] = 'stripe';
