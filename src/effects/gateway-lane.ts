@@ -28,7 +28,8 @@ import {
 export function gatewayLane(name: GatewayName): LaneOptions {
   return {
     name: `gateway:${name}`,
-    concurrency: 64,
+    // Half of it is what one tenant is sure of.
+    concurrency: 96,
     timeoutMs: 30_000,
     // A buyer waits for it.
     backoff: { baseMs: 500, maxMs: 20_000 },
