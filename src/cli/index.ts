@@ -16,6 +16,7 @@ import { addRisk } from './risk.ts';
 import { addSandbox } from './sandbox.ts';
 import { addUp } from './up.ts';
 import { addVerify } from './verify.ts';
+import { addWebhooks } from './webhooks.ts';
 
 /** Adds its verb to the command; an action that fails throws a Failure. */
 export type AddVerb = (program: Command) => void;
@@ -29,6 +30,7 @@ export const verbs: readonly AddVerb[] = [
   addKeys,
   addGateways,
   addRisk,
+  addWebhooks,
   addCoupons,
   addVerify,
   addDlq,

@@ -2,7 +2,6 @@
 // has is checked, and the connection goes to one that was: asking again could give another answer.
 // Invariants: no private address is connected to unless the operator has allowed its network; no
 // redirect is followed; nothing of an answer is kept but its status.
-import { lookup } from 'node:dns/promises';
 import { type RequestOptions, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
@@ -69,8 +68,9 @@ async function checkedAddress(url: URL, options: CallOptions): Promise<string> {
   return first;
 }
 
+/** By c-ares, which keeps no thread waiting: names that nobody answers for hold up no other. */
 async function everyAddress(name: string): Promise<string[]> {
-  const found = await lookup(name, { all: true }).catch(() => {
+  const found = await Bun.dns.lookup(name, { backend: 'c-ares' }).catch(() => {
     throw new Undeliverable('address_unknown');
   });
   return found.map(({ address }) => address);
