@@ -95,8 +95,10 @@ begin
       and e.key = 'pay_' || u.id::text || ':charge:' || u.attempt
     where u.updated_at < now() - make_interval(secs => p_after_ms / 1000.0)
       and e.status = 'done'
-      and e.settled_at < now() - make_interval(
-        secs => least(p_after_ms / 1000.0 * power(2, least(e.attempts, 20) - 1), 3600))
+      -- As long again as it has taken so far. (Not by tries: those made while the gateway was away
+      -- would put the next look off by an hour.)
+      and e.settled_at < now() - least(e.settled_at - e.asked_at, interval '1 hour')
+      and e.settled_at < now() - make_interval(secs => p_after_ms / 1000.0)
     limit p_limit for update of e skip locked
   )
   update effects e set status = 'waiting', settled_at = null, due_at = now()
