@@ -137,6 +137,8 @@ export function settlementEntity(payout: Payout): Entity {
     status: 'processed',
     fees: payout.fees,
     tax: payout.tax,
+    // The real one pays out rupees only, and names no currency.
+    ...(payout.currency !== 'INR' && { currency: payout.currency }),
     utr: payout.reference,
     created_at: seconds(payout.createdMs),
   };
