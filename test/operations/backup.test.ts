@@ -92,8 +92,9 @@ async function trimAll(): Promise<void> {
   await settledReport(stack);
   const redis = producerClient(stack.redisUrl, 'backup test');
   await redisReady(redis);
-  for (let partition = 0; partition < PARTITIONS; partition++)
-    await redis.xtrim(streamKey('events', partition), 'MAXLEN', '=', 0);
+  for (const topic of ['events', 'coupons'] as const)
+    for (let partition = 0; partition < PARTITIONS; partition++)
+      await redis.xtrim(streamKey(topic, partition), 'MAXLEN', '=', 0);
   redis.disconnect();
 }
 
@@ -139,6 +140,7 @@ test('a backup in the middle of a load has what was accepted before it', async (
 test('what waited for a worker when the backup was taken is settled elsewhere', async () => {
   // Of these the first backup knows nothing, and the second only that they are settled.
   expect((await credit(stack.ingress.url, 'between', 'wait=ledger')).status).toBe(200);
+  expect((await redeem(stack.ingress.url, 'o_between')).status).toBe(201);
   await trimAll();
   process.kill(stack.worker.pid, 'SIGSTOP');
   const running = load(2);
@@ -221,6 +223,13 @@ test('with a ledger older than Redis, what is missing is counted and named', asy
     45_000,
   );
   expect(named).toBeGreaterThan(0);
+  // The counters of coupons waited for what is gone too.
+  const { url } = await place.startIngress();
+  const status = await eventually('coupons are open', async () => {
+    const answer = await redeem(url, 'o_after');
+    return answer.status === 503 ? null : answer.status;
+  });
+  expect(status).toBe(201);
   expect((await place.run('verify')).exitCode).toBe(1);
   await expectBooksInOrder(place.owner);
 }, 90_000);
