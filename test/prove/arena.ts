@@ -98,6 +98,13 @@ export class Arena {
     return Math.floor(this.random() * upTo);
   }
 
+  /** A coupon that no other attack has; gives its code. */
+  async make(word: string, terms: CouponTerms): Promise<string> {
+    const code = this.code(word);
+    await this.put(code, terms);
+    return code;
+  }
+
   async put(code: string, terms: CouponTerms): Promise<void> {
     const reply = await this.buyers.send('PUT', `/v1/coupons/${code}`, terms);
     if (!reply || reply.status >= 300) throw new Error(`${code}: ${JSON.stringify(reply)}`);

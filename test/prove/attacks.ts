@@ -21,8 +21,7 @@ const distinct: Attack = {
   name: 'distinct orders',
   about: 'new orders at one hot code, some redeemed at once, some reserved',
   async run(arena) {
-    const code = arena.code('HOT');
-    await arena.put(code, fixed({ global: 500 }));
+    const code = await arena.make('HOT', fixed({ global: 500 }));
     await arena.crowd(() =>
       arena.buyers.buy({ codes: [code], order: arena.nextOrder(), commit: arena.chance(0.5) }),
     );
@@ -33,8 +32,7 @@ const replays: Attack = {
   name: 'replays',
   about: 'one key many times at once, another key, another body under the key',
   async run(arena) {
-    const code = arena.code('AGAIN');
-    await arena.put(code, fixed({ global: 100_000 }));
+    const code = await arena.make('AGAIN', fixed({ global: 100_000 }));
     await arena.crowd(async () => {
       const [order, key] = [arena.nextOrder(), crypto.randomUUID()];
       const same = { codes: [code], order, commit: true };
@@ -73,8 +71,7 @@ const payments: Attack = {
   name: 'payments',
   about: 'reservations paid, failed or left alone; orders that ask for their own again; refunds',
   async run(arena) {
-    const code = arena.code('PAY');
-    await arena.put(code, fixed({ global: 60 }));
+    const code = await arena.make('PAY', fixed({ global: 60 }));
     await arena.crowd(() => shop(arena, [code], 1 + arena.pick(2)));
   },
 };
@@ -83,8 +80,7 @@ const expiry: Attack = {
   name: 'expiry or commit',
   about: 'reservations of a second, committed at the moment of their expiry',
   async run(arena) {
-    const code = arena.code('LATE');
-    await arena.put(code, fixed({ global: 300 }));
+    const code = await arena.make('LATE', fixed({ global: 300 }));
     await arena.crowd(async () => {
       const bought = await arena.buyers.buy({ codes: [code], order: arena.nextOrder(), ttlS: 1 });
       if (bought.id === null) return await Bun.sleep(20);
@@ -101,8 +97,7 @@ const both: Attack = {
   name: 'release or commit',
   about: 'a commit and two releases of one reservation at once, from several addresses',
   async run(arena) {
-    const code = arena.code('BOTH');
-    await arena.put(code, fixed({ global: 40 }));
+    const code = await arena.make('BOTH', fixed({ global: 40 }));
     await arena.crowd(async () => {
       const bought = await arena.buyers.buy({ codes: [code], order: arena.nextOrder() });
       if (bought.id === null) return await Bun.sleep(5);
@@ -123,8 +118,7 @@ const refunds: Attack = {
   name: 'refunds',
   about: 'redeemed at once and given back, twice each',
   async run(arena) {
-    const code = arena.code('REFUND');
-    await arena.put(code, fixed({ global: 25 }));
+    const code = await arena.make('REFUND', fixed({ global: 25 }));
     await arena.crowd(async () => {
       const order = arena.nextOrder();
       const bought = await arena.buyers.buy({ codes: [code], order, commit: true });
@@ -140,8 +134,7 @@ const changes: Attack = {
   name: 'changed limits',
   about: 'the limit raised, lowered below what is held, disabled and enabled meanwhile',
   async run(arena) {
-    const code = arena.code('MOVING');
-    await arena.put(code, fixed({ global: 50 }));
+    const code = await arena.make('MOVING', fixed({ global: 50 }));
     const crowd = arena.crowd(() => shop(arena, [code], 1));
     await arena.meanwhile(crowd, 150, async () => {
       const status = arena.chance(0.15) ? 'disabled' : 'active';
@@ -155,9 +148,8 @@ const customers: Attack = {
   name: 'per customer',
   about: 'three uses a customer; the limit taken away and set again meanwhile',
   async run(arena) {
-    const code = arena.code('EACH');
     const terms = fixed({ per_customer: 3 });
-    await arena.put(code, terms);
+    const code = await arena.make('EACH', terms);
     const crowd = arena.crowd(async () => {
       const customer = `c_${arena.pick(60)}`;
       const order = arena.nextOrder();
@@ -177,9 +169,8 @@ const budget: Attack = {
   name: 'budget',
   about: 'a third of odd sums against a budget that none of them divides',
   async run(arena) {
-    const code = arena.code('PURSE');
     const terms: CouponTerms = { kind: 'percent', percent_bp: 3_333 };
-    await arena.put(code, { ...terms, limits: { budget: usd(100_003) } });
+    const code = await arena.make('PURSE', { ...terms, limits: { budget: usd(100_003) } });
     await arena.crowd(async () => {
       const order = arena.nextOrder();
       const total = 1 + arena.pick(2_000);
@@ -193,8 +184,7 @@ const gift: Attack = {
   name: 'gift',
   about: 'a gift of 10,007 spent by many orders at once, some given back',
   async run(arena) {
-    const code = arena.code('GIFT');
-    await arena.put(code, { kind: 'gift_balance', value: usd(10_007) });
+    const code = await arena.make('GIFT', { kind: 'gift_balance', value: usd(10_007) });
     await arena.crowd(async () => {
       const order = arena.nextOrder();
       const total = 1 + arena.pick(900);
