@@ -1,7 +1,7 @@
 // Cursor pages: `?limit=1..200&cursor=…` → `{"data": […], "next_cursor": "…"|null}`.
 // Invariant: a cursor is opaque; one that we did not make is refused, not guessed at.
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { Time, closed, nullable } from '../../schemas/primitives.ts';
+import { closed, nullable } from '../../schemas/primitives.ts';
 import { problem } from './problem.ts';
 
 export const LIMIT_DEFAULT = 50;
@@ -25,25 +25,32 @@ export function pageOf<S extends TSchema>(item: S) {
 
 const Query = closed(pageQuery);
 
-/** What to ask the store for: one more than the page, which tells whether there is a next one. */
-export function readPage(query: Static<typeof Query>): { limit: number; after: string | null } {
+/**
+ * What to ask the store for: one more than the page, which tells whether there is a next one.
+ * `isPlace` says whether a text can be where a page of this list ended; what the store would cast
+ * to another type must be told apart here.
+ */
+export function readPage(
+  query: Static<typeof Query>,
+  isPlace: (after: string) => boolean = () => true,
+): { limit: number; after: string | null } {
   const { limit = LIMIT_DEFAULT, cursor } = query;
-  return { limit, after: cursor === undefined ? null : decoded(cursor) };
+  return { limit, after: cursor === undefined ? null : decoded(cursor, isPlace) };
 }
 
-const time = new RegExp(Time.pattern!);
+/** Of a list by time: `<time>/<id>`, the id as the schema has it. */
+export function isTimeAnd({ pattern }: { pattern?: string }): (after: string) => boolean {
+  const id = new RegExp(pattern!);
+  return (after) => {
+    const [time = '', ...rest] = after.split('/');
+    return isTime(time) && id.test(rest.join('/'));
+  };
+}
 
-/** As `readPage`, of a list by time whose pages end at `<time>/<id>`: another list's cursor, or one
- * that was made up, is refused before the store has to make sense of it. */
-export function readTimedPage(query: Static<typeof Query>, id: { pattern?: string }) {
-  const { limit, after } = readPage(query);
-  const slash = after?.indexOf('/') ?? -1;
-  if (after !== null) {
-    const fits =
-      time.test(after.slice(0, slash)) && new RegExp(id.pattern!).test(after.slice(slash + 1));
-    if (slash < 0 || !fits) throw notOurs();
-  }
-  return { limit, after };
+/** As `toISOString` writes it, of years that every store knows. */
+function isTime(text: string): boolean {
+  const date = new Date(text);
+  return /^[12]\d{3}-/.test(text) && !Number.isNaN(date.getTime()) && date.toISOString() === text;
 }
 
 /** The page from `limit + 1` rows; `positionOf` names where the next page begins. */
@@ -64,12 +71,10 @@ export function page<Row, Item>(
 /** Where a page ends is a sequence, a code or an id: visible ASCII, which the store can compare. */
 const form = /^1:[\x21-\x7e]{1,300}$/;
 
-function decoded(cursor: string): string {
+function decoded(cursor: string, isPlace: (after: string) => boolean): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!form.test(text) || Buffer.from(text).toString('base64url') !== cursor) throw notOurs();
-  return text.slice(2);
-}
-
-function notOurs() {
-  return problem(400, 'malformed_request', 'The cursor is not one that we gave.');
+  const after = text.slice(2);
+  if (!form.test(text) || Buffer.from(text).toString('base64url') !== cursor || !isPlace(after))
+    throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
+  return after;
 }

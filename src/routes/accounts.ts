@@ -88,8 +88,8 @@ function entries({ sql, balances, settlement }: AccountParts): Route {
       },
     ],
     async handler({ tenant, params: { account }, query }) {
-      const { limit, after } = readPage(query);
-      const before = after === null ? Number.MAX_SAFE_INTEGER : sequenceOf(after);
+      const { limit, after } = readPage(query, (place) => isSequence.test(place));
+      const before = after === null ? Number.MAX_SAFE_INTEGER : Number(after);
       await reach(settlement, query.at_least);
       const all = await cachedBalances(balances, sql, tenant, account);
       const { unit } = oneUnit(all, query.currency);
@@ -125,11 +125,7 @@ function oneUnit(all: readonly UnitBalance[], wanted: string | undefined): UnitB
   return all[0]!;
 }
 
-function sequenceOf(cursor: string): number {
-  const sequence = Number(cursor);
-  if (Number.isSafeInteger(sequence) && sequence > 0) return sequence;
-  throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
-}
+const isSequence = /^[1-9]\d{0,14}$/;
 
 function entryOf(row: StoredEntry, unit: string): Entry {
   const { sequence, transaction_id, event_id, event_type, amount, balance_after, posted_at } = row;

@@ -14,7 +14,7 @@ import {
 import { closed } from '../../schemas/primitives.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, carryOutCommand, timeOfId } from '../http/command.ts';
-import { page, pageOf, pageQuery, readTimedPage } from '../http/cursor.ts';
+import { isTimeAnd, page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { type ProblemCode, catalogue, problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
 import { type DisputeRow, type EvidenceRow, disputeOf, disputesOf } from '../store/disputes.ts';
@@ -46,7 +46,7 @@ function listDisputes({ sql }: CommandParts): Route {
     answers: { 200: { description: 'A page.', schema: pageOf(DisputeSummary) } },
     examples: [{ name: 'none to answer', status: 200, query: { status: 'open', limit: 10 } }],
     async handler({ tenant, query }) {
-      const { limit, after } = readTimedPage(query, DisputeId);
+      const { limit, after } = readPage(query, isTimeAnd(DisputeId));
       const rows = await disputesOf(sql, tenant, query, { before: after, limit: limit + 1 });
       const cursorOf = (row: DisputeRow): string =>
         `${row.created_at.replace('+00:00', 'Z')}/${row.id}`;

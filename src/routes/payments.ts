@@ -16,7 +16,7 @@ import type { RedemptionBook } from '../cache/redemption-book.ts';
 import { networkOf } from '../http/address.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, appendEvent, timeOfId } from '../http/command.ts';
-import { page, pageOf, pageQuery, readTimedPage } from '../http/cursor.ts';
+import { isTimeAnd, page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { reach } from '../http/position.ts';
 import { problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
@@ -167,7 +167,7 @@ function listPayments({ sql, settlement, recentPayments }: PaymentParts): Route 
     answers: { 200: { description: 'A page.', schema: pageOf(Payment) } },
     examples: [{ name: 'none yet', status: 200, query: { customer_id: 'c_nobody' } }],
     async handler({ tenant, query }) {
-      const { limit, after } = readTimedPage(query, PaymentId);
+      const { limit, after } = readPage(query, isTimeAnd(PaymentId));
       const { customer_id: customer } = query;
       await reach(settlement, query.at_least);
       const ask = (before: string | null, most: number) =>

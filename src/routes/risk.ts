@@ -12,7 +12,7 @@ import {
   type RiskRules,
 } from '../../schemas/risk.ts';
 import { words } from '../../schemas/coupons.ts';
-import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
+import { isTimeAnd, page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { reach } from '../http/position.ts';
 import { problem } from '../http/problem.ts';
 import { type Route, defineRoute, json } from '../http/route.ts';
@@ -141,7 +141,7 @@ function listReviews({ sql, settlement }: RiskParts): Route {
     examples: [{ name: 'all', status: 200 }],
     async handler({ tenant, query }) {
       await reach(settlement, query.at_least);
-      const { limit, after } = readPage(query);
+      const { limit, after } = readPage(query, isTimeAnd(PaymentId));
       const rows = await paymentsToReview<PaymentBody>(sql, tenant, { after, limit: limit + 1 });
       const cursorOf = (row: (typeof rows)[number]): string => `${row.body.initiated_at}/${row.id}`;
       return json(

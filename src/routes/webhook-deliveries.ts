@@ -9,7 +9,7 @@ import {
   DeliveryWithAttempts,
   EndpointId,
 } from '../../schemas/webhook-endpoints.ts';
-import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
+import { isTimeAnd, page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { problem } from '../http/problem.ts';
 import { type Route, defineRoute, json } from '../http/route.ts';
 import type { Sql } from '../io/postgres.ts';
@@ -38,9 +38,7 @@ function listRoute({ sql }: { sql: Sql }): Route {
     problems: [404],
     examples: [{ name: 'unknown', status: 404, params: { id: nobodysEndpoint } }],
     async handler({ tenant, query, params: { id } }) {
-      const { limit, after } = readPage(query);
-      if (after !== null && !/^[\dTZ:.-]{24}\/ntc_[\w:-]{36,100}$/.test(after))
-        throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
+      const { limit, after } = readPage(query, isTimeAnd({ pattern: '^ntc_[\\w:-]{36,100}$' }));
       if (!(await getEndpoint(sql, { tenant, id }))) return noEndpoint();
       const asked = { status: query.status ?? null, before: after, limit: limit + 1 };
       const rows = await listDeliveries(sql, { tenant, id }, asked);

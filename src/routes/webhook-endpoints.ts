@@ -41,6 +41,7 @@ const base = '/v1/webhook-endpoints';
 export const webhookAdmin = { tag: 'webhooks', scope: 'admin', limit: 'requests' } as const;
 export const nobodysEndpoint = 'whe_019c0f6a-7b1e-7c3d-9f00-8a1b2c3d4e07';
 const params = closed({ id: EndpointId });
+const isEndpoint = new RegExp(EndpointId.pattern!);
 const unknown = { name: 'unknown', status: 404, params: { id: nobodysEndpoint } } as const;
 const url = 'https://shop.example/webhooks';
 
@@ -107,9 +108,7 @@ function listRoute({ sql }: WebhookEndpointParts): Route {
     answers: { 200: { description: 'A page.', schema: pageOf(Endpoint) } },
     examples: [{ name: 'all', status: 200 }],
     async handler({ tenant, query }) {
-      const { limit, after } = readPage(query);
-      if (after !== null && !new RegExp(EndpointId.pattern!).test(after))
-        throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
+      const { limit, after } = readPage(query, (place) => isEndpoint.test(place));
       const rows = await listEndpoints(sql, tenant, { after, limit: limit + 1 });
       return json(
         200,

@@ -95,6 +95,15 @@ test('a list is as new as the position that its reader has seen', async () => {
     `/v1/payments?customer_id=${customer_id}&cursor=${String(first['next_cursor'])}`,
   );
   expect(rest.data.map(({ id }) => id)).toEqual(ids.slice(2));
+  for (const place of [
+    'OWN',
+    '2026-02-30T00:00:00.000Z/pay_1',
+    `0000-01-01T00:00:00.000Z/${ids[0]}`,
+  ]) {
+    const cursor = Buffer.from(`1:${place}`).toString('base64url');
+    const made = await client.get(`/v1/payments?customer_id=${customer_id}&cursor=${cursor}`);
+    expect(made.body).toMatchObject({ status: 400, code: 'malformed_request' });
+  }
 });
 
 describe('its redemption', () => {
