@@ -93,6 +93,16 @@ begin
     order by d.key limit p_limit;
 end $$;
 
+-- Takes: tenant. Gives: how many entries of lists hold now.
+create or replace function risk_list_size(p_tenant int) returns int language plpgsql stable as $$
+begin
+  perform set_tenants(array[p_tenant]);
+  return (select count(*)::int from documents d
+    where d.tenant_id = p_tenant and d.kind = 'risk_lists'
+      and not (d.body->>'removed')::boolean
+      and coalesce((d.body->>'expires_at')::timestamptz > now(), true));
+end $$;
+
 -- Takes: tenant, a span of time. Gives: how many payments the two rule sets decided how, and what
 -- became of them, for each pair of versions.
 create or replace function risk_comparison(p_tenant int, p_from timestamptz, p_to timestamptz)

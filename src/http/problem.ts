@@ -124,6 +124,7 @@ export const catalogue = {
     'The endpoint is disabled',
     'Nothing is sent to it until it is enabled.',
   ),
+  list_full: entry('The lists are full', 'Take off entries that are not needed any more.'),
   already_requested: entry('Asked for already', 'It is on its way; the first request stands.'),
   insufficient_balance: entry('The balance is too low', 'The account would go below its floor.'),
 } as const satisfies Record<string, CatalogueEntry>;

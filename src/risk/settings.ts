@@ -27,6 +27,8 @@ export class RiskSettings {
   private readonly ruleSets = new Map<string, RuleSet>();
   private readonly entries = new Map<string, ListBody>();
   private readonly followers;
+  /** At so many entries those that have expired are looked for: seldom, and before they are most. */
+  private forgetAt = 1_000;
 
   constructor(sql: Sql, onError: (error: unknown) => void) {
     this.followers = [
@@ -48,6 +50,7 @@ export class RiskSettings {
             if (entry.removed) this.entries.delete(`${tenant} ${key}`);
             else this.entries.set(`${tenant} ${key}`, entry);
           }
+          this.forgetExpired(Date.now());
         },
       }),
     ];
@@ -72,6 +75,12 @@ export class RiskSettings {
 
   shadow(tenant: number): RuleSet | null {
     return this.ruleSets.get(`${tenant} ${'shadow' satisfies RuleSetName}`) ?? null;
+  }
+
+  private forgetExpired(nowMs: number): void {
+    if (this.entries.size < this.forgetAt) return;
+    for (const [key, entry] of this.entries) if (!isInForce(entry, nowMs)) this.entries.delete(key);
+    this.forgetAt = Math.max(1_000, 2 * this.entries.size);
   }
 
   /** By what the payment is on the list. */

@@ -11,7 +11,13 @@ import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { problem } from '../http/problem.ts';
 import { type Route, defineRoute, json } from '../http/route.ts';
 import type { Sql } from '../io/postgres.ts';
-import { getListEntry, listEntries, putListEntry, removeListEntry } from '../store/risk-lists.ts';
+import {
+  ENTRIES_MAX,
+  getListEntry,
+  listEntries,
+  putListEntry,
+  removeListEntry,
+} from '../store/risk-lists.ts';
 
 interface ListParts {
   sql: Sql;
@@ -42,6 +48,7 @@ function addEntry({ sql }: ListParts): Route {
       200: { description: 'Changed.', schema: ListEntry },
       201: { description: 'Added.', schema: ListEntry },
     },
+    problems: [409],
     examples: [
       { name: 'new', status: 201, body: { ...example, value: '203.0.113.9' } },
       { name: 'again', status: 200, body: { ...example, value: '203.0.113.9' } },
@@ -49,8 +56,9 @@ function addEntry({ sql }: ListParts): Route {
     async handler({ tenant, key, body }) {
       refuseCardNumbers(body);
       const request = { ...body, value: valueOf(body) };
-      const { entry, created } = await putListEntry(sql, tenant, request, `key:${key.id}`);
-      return json(created ? 201 : 200, entry);
+      const put = await putListEntry(sql, tenant, request, `key:${key.id}`);
+      if (put) return json(put.created ? 201 : 200, put.entry);
+      return problem(409, 'list_full', `Lists have at most ${ENTRIES_MAX} entries in all.`);
     },
   });
 }

@@ -25,15 +25,20 @@ export interface ListBody {
   removed_reason?: string;
 }
 
-/** Makes or replaces the entry of a value. */
+/** Of one tenant: every process holds all of them in memory. */
+export const ENTRIES_MAX = 10_000;
+
+/** Makes or replaces the entry of a value; null where there is no room for another. */
 export async function putListEntry(
   sql: Sql,
   tenant: number,
   { list, subject, value, reason, expires_at: expiresAt }: ListEntryRequest,
   actor: string,
-): Promise<{ entry: ListEntry; created: boolean }> {
+): Promise<{ entry: ListEntry; created: boolean } | null> {
   const key = `${list}.${subject}.${hashOf(await saltOf(sql, tenant), subject, value)}`;
   const found = await getDocument<ListBody>(sql, tenant, LISTS_KIND, key);
+  const created = !found || !isInForce(found.body, Date.now());
+  if (created && (await entriesOf(sql, tenant)) >= ENTRIES_MAX) return null;
   const body: ListBody = {
     list,
     subject,
@@ -44,7 +49,12 @@ export async function putListEntry(
     removed: false,
   };
   await putDocument(sql, tenant, LISTS_KIND, key, body, actor);
-  return { entry: entryOf(key, body), created: !found || !isInForce(found.body, Date.now()) };
+  return { entry: entryOf(key, body), created };
+}
+
+async function entriesOf(sql: Sql, tenant: number): Promise<number> {
+  const [row] = await sql`select risk_list_size(${tenant}) as entries`;
+  return row!['entries'] as number;
 }
 
 /** Null when there is none that holds. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Client } from '../client.ts';
 import { openDoor } from '../http/door.ts';
 import { card } from '../payments/payment-stack.ts';
+import { putDocuments } from '../../src/store/documents.ts';
 import { eventually } from '../processes.ts';
 import { createKey } from '../tenants.ts';
 
@@ -111,6 +112,22 @@ describe('lists', () => {
       order by version desc limit 1`;
     expect(row!['reason']).toBe('Found.');
     expect(row!['actor']).toStartWith('key:');
+  });
+
+  test('lists end somewhere, and what is on them can still be changed', async () => {
+    const entries = Array.from({ length: 10_000 }, (_, n) => ({
+      key: `deny.user.${String(n).padStart(22, 'f')}`,
+      body: { ...entry, shown: 'x', expires_at: null, added_at: entry.reason, removed: false },
+    }));
+    const full = await door.stack.createTenant('risk_full');
+    const known = new Client(door.url, full.key);
+    await known.post('/v1/risk/lists', entry);
+    await putDocuments(door.stack.sql, full.id, 'risk_lists', entries.slice(1), 'test');
+    const one = { ...entry, value: 'd_one_more' };
+    expect((await known.post('/v1/risk/lists', one)).body).toMatchObject({ code: 'list_full' });
+    expect((await known.post('/v1/risk/lists', entry)).status).toBe(200);
+    const seen = (await known.get<{ data: object[] }>('/v1/risk/lists?limit=200')).body.data;
+    expect(seen).toHaveLength(200);
   });
 
   test.each([
