@@ -16,6 +16,7 @@ import type { Rule } from './ledger/decision.ts';
 import { paidWatcher } from './risk/history.ts';
 import { leaseStore } from './store/leases.ts';
 import { BatchLoader } from './store/load.ts';
+import { PaymentMetrics } from './store/payment-metrics.ts';
 import { dueDeferred, outboxStore } from './store/queues.ts';
 import { faultOf, writeBatch } from './store/writer.ts';
 import type { Appender } from './stream/append.ts';
@@ -64,6 +65,7 @@ export async function startWorker(parts: WorkerParts, options: WorkerOptions): P
 
 export class Worker {
   private readonly measured: WorkerMetrics;
+  private readonly payments: PaymentMetrics;
   private readonly engine: Engine;
   private readonly redemptions: RebuildParts;
   private readonly life: RedemptionLife;
@@ -74,6 +76,7 @@ export class Worker {
     options: WorkerOptions,
   ) {
     this.measured = new WorkerMetrics(parts.metrics);
+    this.payments = new PaymentMetrics(parts.metrics);
     this.engine = new Engine(portsOf(parts, options, this.measured), this.events(), options);
     const { redis, blocking, sql, log } = parts;
     this.redemptions = { scripts: new RedemptionScripts(redis), sql };
@@ -99,9 +102,12 @@ export class Worker {
   }
 
   private events(): EngineEvents {
-    const { measured } = this;
+    const { measured, payments } = this;
     return {
-      onSettled: (plan) => measured.settled(plan, Date.now()),
+      onSettled: (plan) => {
+        measured.settled(plan, Date.now());
+        payments.settled(plan);
+      },
       onRetry: (reason) => measured.retried(reason),
       onClaimed: (entries, deleted) => {
         measured.claimed.inc(entries);
