@@ -166,9 +166,9 @@ function check({ operationId, request, strayed }: Asked, reply: WireReply): void
 }
 
 const seen = new Map<string, number>();
-/** No invented id is one of those that we give out, and nobody can sign. */
+/** No invented id is one of those that we or gateways give out, and nobody can sign. */
 const inVain = ({ operationId, parameters }: Operation): boolean =>
-  /^take\w+Webhook$/.test(operationId) ||
+  /^take\w+Webhook$|^submitEvidence$/.test(operationId) ||
   parameters.some((each) => each.in === 'path' && each.schema.pattern?.includes('[0-9a-f]{12}'));
 
 async function ask(asked: Asked): Promise<void> {
@@ -196,21 +196,19 @@ test('whatever is sent is answered as the document says', async () => {
   );
 }, 600_000);
 
-test('both what is right and what is wrong of each operation was among it', () => {
+test('both what is right and what is wrong of each operation was among it', async () => {
   for (const operation of operations) {
     const { operationId, requestBody, parameters } = operation;
-    const canSucceed = requestBody !== undefined && !inVain(operation);
-    expect([operationId, seen.has(`${operationId} done`) || !canSucceed]).toEqual([
-      operationId,
-      true,
-    ]);
-    const canFail = requestBody !== undefined || parameters.length > 0;
-    expect([operationId, seen.has(`${operationId} refused`) || !canFail]).toEqual([
-      operationId,
-      true,
-    ]);
+    const outcomes: string[] = [];
+    if (requestBody !== undefined && !inVain(operation)) outcomes.push('done');
+    if (requestBody !== undefined || parameters.length > 0) outcomes.push('refused');
+    const missing = () => outcomes.filter((outcome) => !seen.has(`${operationId} ${outcome}`));
+    // What so few draws have left out is drawn by itself.
+    for (const asked of fc.sample(askedOf(operation), { numRuns: 200, seed: SEED }))
+      if (missing().length > 0) await ask(asked);
+    expect([operationId, missing()]).toEqual([operationId, []]);
   }
-});
+}, 60_000);
 
 test('what was refused left nothing behind, and the books are right', async () => {
   await book.check();
