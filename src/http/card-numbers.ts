@@ -32,6 +32,13 @@ function* pointersOf(value: unknown, pointer: string): Generator<string> {
   }
 }
 
+/** As far as it repeats none: names of members may be card numbers too. */
+export function withoutCardNumbers(pointer: string): string {
+  const steps = pointer.split('/');
+  const first = steps.findIndex(hasCardNumber);
+  return first < 0 ? pointer : steps.slice(0, first).join('/');
+}
+
 export function hasCardNumber(text: string): boolean {
   if (text.length < 13) return false;
   for (const [found] of text.matchAll(DIGITS))

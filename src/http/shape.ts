@@ -1,7 +1,9 @@
 // Shapes: TypeBox schemas compiled once, and what is wrong with a value as JSON pointers.
-// Invariant: neither a pointer nor a detail repeats a value of the caller, only names of members.
+// Invariant: neither a pointer nor a detail repeats a value of the caller, only names of members,
+// and of these none that looks like a card number.
 import { type TypeCheck, TypeCompiler, ValueErrorType } from '@sinclair/typebox/compiler';
 import type { TObject, TSchema } from '@sinclair/typebox';
+import { withoutCardNumbers } from './card-numbers.ts';
 import { type Problem, type ProblemError, problem } from './problem.ts';
 
 const ERRORS_MAX = 20;
@@ -35,7 +37,8 @@ export class Shape {
       // One finding a place: the first says what is missing, the rest follow from it.
       if (pointers.has(error.path)) continue;
       pointers.add(error.path);
-      const pointer = `${this.prefix}${error.path}`.slice(0, POINTER_CHARACTERS_MAX);
+      const path = withoutCardNumbers(error.path);
+      const pointer = `${this.prefix}${path}`.slice(0, POINTER_CHARACTERS_MAX);
       found.push({ pointer, detail: sentence(error.type, error.message) });
       if (found.length === ERRORS_MAX) break;
     }

@@ -18,8 +18,9 @@ describe('refused, with its place', () => {
     ['{"a":"12.0","a/b~c":-1.50e1}', '/a~1b~0c'],
     ['{"amount":1.0000000000000001}', '/amount'],
     ['3.0', ''],
-    // Hidden by a later member: refused all the same, and no place has it.
-    ['{"a":1.0,"a":1}', ''],
+    ['{"a":1.0,"a":1}', '/a'],
+    ['{"a":[{"}":"]"},[],{},"\\\\",-2.0]}', '/a/4'],
+    ['{"":{"x":[[]],"\\u0041\\"":{"b":[true,null,{"c":7.0}]}}}', '//A"/b/2/c'],
   ])('%s', (text, pointer) => {
     expect(said(text)).toEqual([422, 'invalid_request', pointer]);
   });
@@ -37,6 +38,27 @@ test('what JSON.stringify writes is read as it was', () => {
       // From 1e21 on it writes whole numbers with a fraction too; they are refused.
       fc.pre(!/\de\+/.test(text));
       expect(said(text)).toEqual(JSON.parse(text));
+    }),
+  );
+});
+
+test('the place is the way to it, whatever is beside it', () => {
+  const step = fc.oneof(fc.string({ maxLength: 6, unit: 'binary' }), fc.nat(4));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), fc.string(), (steps, beside) => {
+      const json = steps.reduceRight<unknown>(
+        (inner, each) =>
+          typeof each === 'number'
+            ? [...Array<unknown>(each).fill({ a: [beside] }), inner, beside]
+            : { before: [beside, {}], [each]: inner, after: 1 },
+        'MARK',
+      );
+      fc.pre(!beside.includes('MARK') && !steps.includes('MARK'));
+      const text = JSON.stringify(json).replace('"MARK"', '-12.00');
+      fc.pre(!text.includes('\ufffd'));
+      const escaped = steps.map((each) => String(each).replaceAll('~', '~0').replaceAll('/', '~1'));
+      const pointer = escaped.map((each) => `/${each}`).join('');
+      expect(said(text)).toEqual([422, 'invalid_request', pointer]);
     }),
   );
 });
