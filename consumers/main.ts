@@ -98,6 +98,7 @@ function start(
       instance: randomUUID(),
       batchEventsMax: config.batchEventsMax,
       leaseMs: config.leaseMs,
+      topics: config.workerTopics,
       leaseRenewMs: config.leaseRenewMs,
       balanceCacheTtlS: config.balanceCacheTtlS,
       deferralsMax: config.deferralsMax,

@@ -2,6 +2,7 @@
 // Invariant: a process runs with settings that are all valid together, or not at all (exit 78).
 import { resolve } from 'node:path';
 import { paymentSettings } from './setting-payments.ts';
+import { workerTopics } from './setting-workers.ts';
 import { type Setting, Wrong, choice, integer, optional, text } from './setting.ts';
 
 export const KEY_FORM = /^tr_(live|test|pub)_[A-Za-z0-9_]{4,128}$/;
@@ -68,6 +69,7 @@ const settings = {
   ),
   ingressProcesses: integer('INGRESS_PROCESSES', 1, 'ingress processes on one port', processes),
   workerProcesses: integer('WORKER_PROCESSES', 1, 'worker processes', processes),
+  workerTopics,
   ...paymentSettings,
   databaseConnectionsMax: integer(
     'DATABASE_CONNECTIONS_MAX',

@@ -1,6 +1,7 @@
 // A worker from given parts: the engine on real ports, and the domains' own work that is done now
 // and then beside it.
 import type { Redis } from 'ioredis';
+import type { Topic } from '../schemas/events.ts';
 import { BalanceCache } from './cache/balances.ts';
 import { paymentWatcher } from './cache/recent-payments.ts';
 import { expireReservations } from './cache/redemption-expiry.ts';
@@ -26,7 +27,7 @@ import {
   type EngineOptions,
   type EnginePorts,
 } from './stream/engine.ts';
-import { allStreams } from './stream/lease.ts';
+import { streamsOf } from './stream/lease.ts';
 import type { RecordWatcher } from './stream/ports.ts';
 import { RedisStreams } from './stream/redis-streams.ts';
 import { WorkerMetrics } from './stream/worker-metrics.ts';
@@ -48,6 +49,8 @@ export interface WorkerOptions extends EngineOptions {
   instance: string;
   leaseMs: number;
   balanceCacheTtlS: number;
+  /** Those whose streams it takes. */
+  topics: readonly Topic[];
 }
 
 const EXPIRY_MS = 500;
@@ -162,7 +165,7 @@ function portsOf(
       },
       faultOf,
     },
-    leases: leaseStore(sql, { worker, instance, leaseMs, streams: allStreams }),
+    leases: leaseStore(sql, { worker, instance, leaseMs, streams: streamsOf(options.topics) }),
     balances: new BalanceCache(redis, options.balanceCacheTtlS),
     records: toldBoth(paymentWatcher(redis), paidWatcher(redis)),
     deferred: { due: (streams, limit) => dueDeferred(sql, streams, limit) },

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { rules as allRules } from '../consumers/index.ts';
-import type { Topic } from '../schemas/events.ts';
+import { type Topic, topics } from '../schemas/events.ts';
 import { eventDefinition } from '../schemas/index.ts';
 import { createLog } from '../src/io/log.ts';
 import { Metrics } from '../src/io/metrics.ts';
@@ -93,6 +93,7 @@ export class Engine {
         leaseMs: 1_000,
         leaseRenewMs: 200,
         balanceCacheTtlS: 60,
+        topics,
         deferralsMax: 3,
         drainMs: 5_000,
       },

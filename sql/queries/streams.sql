@@ -1,8 +1,9 @@
 -- Leases, progress, and the small queues that the worker polls. Streams belong to no tenant; the
 -- functions that must look across tenants say so by their name.
 
--- Takes: worker, its instance, lease in ms, whether it is just starting, the streams that should
--- exist. Gives: whether this instance is still the current one, who is alive, and every stream.
+-- Takes: worker, its instance, lease in ms, whether it is just starting, the streams that it takes,
+-- which are made where they are missing. Gives: whether this instance is still the current one, who
+-- is alive, and each of the streams with the live workers that take it.
 drop function if exists lease_renew;
 create function lease_renew(
   p_worker text, p_instance uuid, p_lease_ms int, p_starting boolean, p_streams text[],
@@ -10,10 +11,11 @@ create function lease_renew(
 ) language plpgsql as $$
 begin
   if p_starting then
-    insert into workers as w (worker, instance, lease_until)
-      values (p_worker, p_instance, now() + make_interval(secs => p_lease_ms / 1000.0))
+    insert into workers as w (worker, instance, lease_until, streams)
+      values (p_worker, p_instance, now() + make_interval(secs => p_lease_ms / 1000.0), p_streams)
       on conflict (worker) do update
-        set instance = excluded.instance, lease_until = excluded.lease_until, started_at = now();
+        set instance = excluded.instance, lease_until = excluded.lease_until, started_at = now(),
+            streams = excluded.streams;
     insert into streams (stream) select unnest(p_streams) on conflict do nothing;
     current := true;
   else
@@ -24,19 +26,24 @@ begin
   select array_agg(w.worker order by w.worker) into alive
     from workers w where w.lease_until > now();
   select jsonb_agg(jsonb_build_object('stream', s.stream, 'owner', s.owner,
-           'epoch', s.epoch::text, 'settled', s.settled)) into streams
+           'epoch', s.epoch::text, 'settled', s.settled, 'takers', coalesce(
+             (select jsonb_agg(w.worker order by w.worker) from workers w
+              where w.lease_until > now() and (w.streams is null or s.stream = any (w.streams))),
+             '[]'))) into streams
     from streams s where s.stream = any (p_streams);
 end $$;
 
--- Takes a stream over, unless its owner is alive. Gives: the new epoch and the settled offset, or
--- no row. Locks: the stream's row; waits for a write of the old owner, which has then committed.
+-- Takes a stream over, unless its owner is alive and takes it. Gives: the new epoch and the settled
+-- offset, or no row. Locks: the stream's row; waits for a write of the old owner, which has then
+-- committed.
 drop function if exists lease_acquire;
 create function lease_acquire(p_stream text, p_worker text)
 returns table (epoch text, settled bigint) language sql as $$
   update streams s set owner = p_worker, epoch = s.epoch + 1
   where s.stream = p_stream
     and (s.owner is null or s.owner = p_worker or not exists
-      (select from workers w where w.worker = s.owner and w.lease_until > now()))
+      (select from workers w where w.worker = s.owner and w.lease_until > now()
+         and (w.streams is null or s.stream = any (w.streams))))
   returning s.epoch::text, s.settled
 $$;
 

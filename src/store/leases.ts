@@ -7,18 +7,20 @@ export interface StreamRow {
   owner: string | null;
   epoch: string;
   settled: number;
+  /** The live workers that take it. */
+  takers: readonly string[];
 }
 
 export interface LeaseView {
   /** False when a newer process of our name has started: we are superseded. */
   current: boolean;
-  alive: string[];
+  /** Those that this worker takes. */
   streams: StreamRow[];
 }
 
 export interface LeaseStore {
   renew(starting: boolean): Promise<LeaseView>;
-  /** Null when its owner is alive. */
+  /** Null when its owner is alive and takes it. */
   acquire(stream: string): Promise<{ epoch: string; settled: number } | null>;
   release(streams: readonly { name: string; epoch: string }[]): Promise<void>;
   /** Says that this worker is gone, so that others need not wait for its lease to run out. */
@@ -38,7 +40,6 @@ export function leaseStore(
           ${all}::text::text[])`;
       return {
         current: row!['current'] as boolean,
-        alive: parseTextArray(row!['alive']),
         streams: (row!['streams'] ?? []) as StreamRow[],
       };
     },
@@ -55,14 +56,4 @@ export function leaseStore(
       await sql`select worker_gone(${worker}, ${instance})`;
     },
   };
-}
-
-/** Types are not fetched at connect, so text[] arrives as its literal; worker names are plain words. */
-function parseTextArray(value: unknown): string[] {
-  if (Array.isArray(value)) return value as string[];
-  if (typeof value !== 'string' || value === '{}') return [];
-  return value
-    .slice(1, -1)
-    .split(',')
-    .map((part) => part.replace(/^"|"$/g, ''));
 }

@@ -1,16 +1,20 @@
 // Keeps this worker's leases: renews, takes over what it should own, hands over what it should not.
 // Invariant: a stream leaves our hands only with nothing of it in memory (hand-over), or fenced:
 // its epoch in Postgres is no longer the one that our writes name.
-import { topics } from '../../schemas/events.ts';
+import { type Topic, topics } from '../../schemas/events.ts';
 import type { LeaseStore, LeaseView, StreamRow } from '../store/leases.ts';
 import { desiredOwner } from './assignment.ts';
 import { OwnedStream } from './owned-stream.ts';
 import type { World } from './ports.ts';
 import { PARTITIONS, parsePosition, streamName } from './topology.ts';
 
-export const allStreams: readonly string[] = topics.flatMap((topic) =>
-  Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
-);
+export function streamsOf(taken: readonly Topic[]): string[] {
+  return taken.flatMap((topic) =>
+    Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
+  );
+}
+
+export const allStreams: readonly string[] = streamsOf(topics);
 
 export interface LeaseKeeperOptions {
   worker: string;
@@ -84,7 +88,7 @@ export class LeaseKeeper {
     }
     if (this.stopping) return;
     this.dropLost(view, confirmed);
-    for (const row of view.streams) await this.reconcile(row, view.alive);
+    for (const row of view.streams) await this.reconcile(row);
   }
 
   private dropLost(view: LeaseView, confirmed: ReadonlyMap<OwnedStream, number>): void {
@@ -106,13 +110,14 @@ export class LeaseKeeper {
     }
   }
 
-  private async reconcile(row: StreamRow, alive: readonly string[]): Promise<void> {
+  private async reconcile(row: StreamRow): Promise<void> {
     const { worker, store } = this.options;
-    const wanted = desiredOwner(row.stream, alive) === worker;
+    const wanted = desiredOwner(row.stream, row.takers) === worker;
     const held = this.owned.get(row.stream);
     if (wanted) {
       this.leaving.delete(row.stream);
-      if (!held && (row.owner === null || row.owner === worker || !alive.includes(row.owner)))
+      const { owner, takers } = row;
+      if (!held && (owner === null || owner === worker || !takers.includes(owner)))
         await this.acquire(row.stream);
     } else if (held) {
       this.leaving.add(row.stream);

@@ -1,5 +1,6 @@
 // A worker in this process for coupon tests, so that a test can stop it and start another.
 import { rules } from '../../consumers/index.ts';
+import { topics } from '../../schemas/events.ts';
 import { createLog } from '../../src/io/log.ts';
 import { Metrics } from '../../src/io/metrics.ts';
 import { blockingClient, producerClient, redisReady } from '../../src/io/redis.ts';
@@ -35,6 +36,7 @@ export async function startLedger({ redisUrl, sql }: Stack): Promise<Ledger> {
       leaseMs: 1_500,
       leaseRenewMs: 400,
       balanceCacheTtlS: 60,
+      topics,
       deferralsMax: 5,
       drainMs: 2_000,
     },

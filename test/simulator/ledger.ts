@@ -97,9 +97,9 @@ export class Ledger {
     const current = starting || held?.instance === instance;
     if (current) this.workers.set(worker, { instance, untilMs: this.now() + leaseMs });
     const streams = [...this.streams].map(([stream, { owner, epoch, settled }]) => {
-      return { stream, owner, epoch: String(epoch), settled };
+      return { stream, owner, epoch: String(epoch), settled, takers: this.alive() };
     });
-    return { current, alive: this.alive(), streams };
+    return { current, streams };
   }
 
   /** `alive` is as of the statement's start: it does not look again after waiting for the row. */
