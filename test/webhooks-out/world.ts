@@ -6,7 +6,8 @@ import { type WebhookTimes, openWebhookLanes } from '../../src/effects/webhook-l
 import { createLog } from '../../src/io/log.ts';
 import { Metrics } from '../../src/io/metrics.ts';
 import { networksOf } from '../../src/io/private-address.ts';
-import { openVault } from '../../src/store/secrets.ts';
+import type { Sql } from '../../src/io/postgres.ts';
+import { type Vault, openVault } from '../../src/store/secrets.ts';
 import { getDelivery } from '../../src/store/webhook-deliveries.ts';
 import { createEndpoint } from '../../src/store/webhook-endpoints.ts';
 import { eventually } from '../processes.ts';
@@ -26,22 +27,30 @@ export interface NoticeRow {
   data: object;
 }
 
+/** Gives what stops them. */
+function startLanes(sql: Sql, vault: Vault): () => Promise<void> {
+  const log = createLog('webhooks', 'silent');
+  const { lanes, stop } = openWebhookLanes({
+    ...{ sql, vault, log, times, allowed: networksOf('127.0.0.0/8')! },
+    shared: { report: () => Promise.resolve(), log },
+    metricsOf: (lane) => laneMetrics(new Metrics(), lane),
+  });
+  for (const lane of lanes) lane.start();
+  return async () => {
+    await Promise.all(lanes.map((lane) => lane.stop()));
+    await stop();
+  };
+}
+
 export async function openWebhookWorld(name: string) {
   const stack = await openStack(name);
   const { id: tenant } = await stack.createTenant(name);
   const vault = await openVault(stack.environment['TALLYRACE_SECRETS_KEY']!, null);
   const receivers: Receiver[] = [];
-  const log = createLog(name, 'silent');
-  const opened = openWebhookLanes({
-    ...{ sql: stack.sql, vault, log, times, allowed: networksOf('127.0.0.0/8')! },
-    shared: { report: () => Promise.resolve(), log },
-    metricsOf: (lane) => laneMetrics(new Metrics(), lane),
-  });
-  for (const lane of opened.lanes) lane.start();
+  let stopLanes = startLanes(stack.sql, vault);
   afterAll(async () => {
     await Promise.all(receivers.map((receiver) => receiver.stop()));
-    await Promise.all(opened.lanes.map((lane) => lane.stop()));
-    await opened.stop();
+    await stopLanes();
   }, 30_000);
 
   return {
@@ -50,6 +59,12 @@ export async function openWebhookWorld(name: string) {
       const receiver = startReceiver();
       receivers.push(receiver);
       return receiver;
+    },
+    /** Runs it while nothing is sent. */
+    async whileNobodySends(work: () => Promise<void>): Promise<void> {
+      await stopLanes();
+      await work();
+      stopLanes = startLanes(stack.sql, vault);
     },
     async endpoint(url: string, event_types: string[] = ['*'], of = tenant) {
       const given = { url, event_types: event_types as ['*'], description: '' };
