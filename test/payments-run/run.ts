@@ -6,6 +6,7 @@ import type { PaymentFacts } from '../../consumers/payments-facts.ts';
 import { gatewayNames } from '../../schemas/payments.ts';
 import type { Tally } from '../prove/buyer.ts';
 import { type Balance, type Evidence, type Verdict, judge } from './audit.ts';
+import { postMortems } from './post-mortem.ts';
 import { Shop } from './shop.ts';
 import { Stage } from './stage.ts';
 import { type TroublePlan, faults, troublesOf, webhookFaults } from './troubles.ts';
@@ -88,6 +89,7 @@ async function run(stage: Stage, plan: Plan, say: (line: string) => void): Promi
   const verdict = judge(await evidenceOf(stage, shop));
   const { ok: verified, said } = await stage.verify();
   const wrong = [...shop.tally.wrong, ...verdict.wrong, ...(verified ? [] : [said])];
+  if (wrong.length > 0) say(await postMortems(stage, wrong));
   const told = webhooks ? await webhookCounts(stage) : null;
   return {
     ...verdict,

@@ -102,8 +102,14 @@ export class Shop {
   private async command(id: string, action: string, body: object): Promise<void> {
     const path = `/v1/payments/${id}/${action}`;
     const reply = await this.buyers.send('POST', path, body, crypto.randomUUID());
-    if (reply?.status !== 200 && reply?.status !== 202)
-      this.wrong(`${action} of ${id}: ${said(reply)}`);
+    // The ledger is behind: what is asked for next shall know of it.
+    if (reply?.status === 202) await this.reaches(id, String(reply.body['position']));
+    else if (reply?.status !== 200) this.wrong(`${action} of ${id}: ${said(reply)}`);
+  }
+
+  private async reaches(id: string, position: string): Promise<void> {
+    const reply = await this.buyers.send('GET', `/v1/payments/${id}?at_least=${position}`);
+    if (reply?.status !== 200) this.wrong(`${id} at ${position}: ${said(reply)}`);
   }
 
   /** False when it ends as something else before that. */
