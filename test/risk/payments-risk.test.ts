@@ -139,6 +139,23 @@ describe('with rules of its own', () => {
     expect(row!['n']).toBe(0);
   });
 
+  test('what is rejected gives the coupon back that hangs on it', async () => {
+    await client.put('/v1/coupons/RISKY', { kind: 'percent', percent_bp: 1_000 });
+    const order = { id: 'o_risky', total: { amount: 70_000, currency: 'USD' } };
+    const asked = { code: 'RISKY', customer_id: 'c_risky', order };
+    const reserved = await eventually('the coupon is known', async () => {
+      const { status, body } = await ask('/v1/redemptions', asked);
+      return status === 201 ? body : null;
+    });
+    const redemption = async () =>
+      (await client.get(`/v1/redemptions/${String(reserved['id'])}`)).body['status'];
+    const { id, status } = await pay({ redemption_id: reserved['id'], ...dollars(63_000) });
+    expect(status).toBe('requires_review');
+    expect(await redemption()).toBe('reserved');
+    await ask(`/v1/payments/${id}/reject`, { reason: 'Not this one.' });
+    await eventually('it is given back', async () => (await redemption()) === 'released');
+  });
+
   test('a blocked payment is a failed one, with its reasons', async () => {
     const { id, status } = await pay(dollars(95_000));
     expect(status).toBe('failed');
