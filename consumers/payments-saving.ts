@@ -89,12 +89,14 @@ export function saved(
   const body: PaymentFacts = { ...after, captured_ms, updated_ms: event.acceptedAt };
   const id = event.data.payment_id;
   const effects = [...calls, ...callsAfter(id, before, body)];
+  // Not the clock of the write: a ledger that was restored writes old calls anew.
+  const asked_ms = event.acceptedAt;
   return {
     verdict: 'post',
     legs: postingOf(before, body),
     records: [{ table: TABLE, key: id, body }],
     rows: [
-      ...effects.map((call): Row => ({ table: 'effects', values: { ...call } })),
+      ...effects.map((call): Row => ({ table: 'effects', values: { ...call, asked_ms } })),
       auditRow(event, before, body),
       ...disputeRows(event, before, body),
       ...statsRows(before, body),

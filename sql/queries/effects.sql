@@ -1,12 +1,13 @@
 -- Effects: asked for by rules, claimed by effect workers, settled when somebody has answered.
 
--- Takes: calls to make. Written in the statement of ledger_write, which set the tenants.
--- Safe to repeat: a key that is there already stays as it is.
+-- Takes: calls to make, and when their events were accepted. Written in the statement of
+-- ledger_write, which set the tenants. Safe to repeat: a key that is there already stays as it is.
 create or replace function effects_write(p_rows jsonb) returns void language sql as $$
-  insert into effects (key, tenant_id, lane, kind, data, event_key)
-  select r.key, r.tenant_id, r.lane, r.kind, r.data, r.event_key
+  insert into effects (key, tenant_id, lane, kind, data, event_key, asked_at)
+  select r.key, r.tenant_id, r.lane, r.kind, r.data, r.event_key,
+         coalesce(to_timestamp(r.asked_ms / 1000.0), now())
   from jsonb_to_recordset(p_rows) r (key text, tenant_id int, lane text, kind text, data jsonb,
-    event_key uuid)
+    event_key uuid, asked_ms bigint)
   on conflict (key, tenant_id) do nothing
 $$;
 
@@ -61,11 +62,14 @@ begin
   return found;
 end $$;
 
--- Gives: per lane, how many calls wait and how old the oldest is, in seconds.
+-- Gives: per lane, how many calls wait, and how old in seconds the oldest is of those that are
+-- under way or due within a minute: the others are put off by intent.
 create or replace function system_effects_waiting()
 returns table (lane text, waiting bigint, oldest_s float8)
 language sql stable security definer set search_path = tallyrace, pg_temp as $$
-  select e.lane, count(*), extract(epoch from now() - min(e.asked_at))::float8
+  select e.lane, count(*),
+         coalesce(extract(epoch from now() - min(e.asked_at)
+           filter (where e.due_at < now() + interval '61 seconds')), 0)::float8
   from effects e where e.status = 'waiting' group by e.lane
 $$;
 

@@ -45,6 +45,9 @@ export type OpenGateway = (tenant: number) => Promise<Gateway | null>;
 
 /** What an error says of a try that certainly charged nobody, so that the next knows it. */
 const NEVER_SENT = 'never sent';
+/** A call that is older at its first try may have been made by a ledger that was lost: the one that
+ * was restored does not know. */
+const YOUNG_MS = 120_000;
 /** How long a charge waits for a gateway that is away, where no other would be tried. */
 const PATIENCE_MS = 60_000;
 /** Between two tries of what was not sent: waiting has not made it worse. */
@@ -72,9 +75,18 @@ export function gatewayHandler(
     return failed(name, effect, 'no_gateway_available');
   };
 
+  const isYoung = ({ askedAt }: ClaimedEffect): boolean => now() - askedAt.getTime() < YOUNG_MS;
+  /** A charge of which nothing can have reached the gateway, or nothing that charges. */
+  const mayBeElsewhere = (effect: ClaimedEffect): boolean => {
+    const { kind, attempts, lastError } = effect;
+    const isUnsent = attempts === 1 || lastError?.startsWith(NEVER_SENT) === true;
+    return kind === 'charge' && isUnsent && isYoung(effect);
+  };
+
   return {
     async call(effect, signal) {
       const isFresh = mayBeElsewhere(effect);
+      const tried = { first: effect.attempts === 1 && isYoung(effect), again: !isFresh };
       const gateway = await open(effect.tenant).catch((error: unknown) => {
         log.warn({ effect: effect.key, error: String(error) }, 'secrets could not be read');
         return undefined;
@@ -86,7 +98,7 @@ export function gatewayHandler(
         return isFresh ? failed(name, effect, 'no_gateway_available') : noAccount;
       try {
         if (effect.kind === 'evidence') return await handInEvidence(gateway, effect, signal);
-        return outcomeOf(name, effect, await carryOut(gateway, effect, signal));
+        return outcomeOf(name, effect, await carryOut(gateway, effect, tried, signal));
       } catch (error) {
         if (error instanceof GatewayUnreachable && isFresh)
           throw new TargetFailed(error.message, notSent(effect, error.message));
@@ -105,25 +117,24 @@ export function gatewayHandler(
   };
 }
 
-/** A charge of which nothing can have reached the gateway, or nothing that charges. */
-function mayBeElsewhere({ kind, attempts, lastError }: ClaimedEffect): boolean {
-  return kind === 'charge' && (attempts === 1 || lastError?.startsWith(NEVER_SENT) === true);
-}
+/** Whether it is the first try, and whether one before may have been carried out. */
+type Tried = Pick<ChargeRequest, 'first' | 'again'>;
 
 function carryOut(
   gateway: Gateway,
   effect: ClaimedEffect,
+  tried: Tried,
   signal: AbortSignal,
 ): Promise<GatewayAnswer> {
-  const { key, kind, data, attempts, memory } = effect;
-  if (kind === 'charge') return gateway.charge(chargeOf(effect), signal);
+  const { key, kind, data, memory } = effect;
+  if (kind === 'charge') return gateway.charge({ ...chargeOf(effect), ...tried }, signal);
   const payment = {
     paymentId: String(data['payment_id']),
     attempt: Number(data['attempt']),
     reference: String(data['reference']),
     amount: Number(data['amount'] ?? 0),
     currency: String(data['currency']),
-    again: attempts > 1,
+    again: !tried.first,
     keysSpent: keysSpent(memory),
   };
   if (kind === 'capture') return gateway.capture(key, payment, signal);
@@ -132,7 +143,7 @@ function carryOut(
   throw new Error(`a gateway cannot ${kind}`);
 }
 
-function chargeOf(effect: ClaimedEffect): ChargeRequest {
+function chargeOf(effect: ClaimedEffect): Omit<ChargeRequest, keyof Tried> {
   const { key, data, askedAt } = effect;
   return {
     key,
@@ -145,8 +156,6 @@ function chargeOf(effect: ClaimedEffect): ChargeRequest {
     customerId: String(data['customer_id']),
     orderId: (data['order_id'] as string | null | undefined) ?? null,
     askedAt,
-    first: effect.attempts === 1,
-    again: !mayBeElsewhere(effect),
   };
 }
 

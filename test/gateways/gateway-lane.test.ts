@@ -1,7 +1,7 @@
 // What the lane of a gateway does with its calls, against the sandbox: fails over where nobody was
 // charged, looks first where somebody may have been, and never charges twice, whatever breaks.
 import { expect, test } from 'bun:test';
-import type { GatewayName } from '../../schemas/payments.ts';
+import { type GatewayName, gatewayNames } from '../../schemas/payments.ts';
 import { gatewayHandler } from '../../src/effects/gateway-lane.ts';
 import { type Outcome, type Report, TargetFailed } from '../../src/effects/lane.ts';
 import { createLog } from '../../src/io/log.ts';
@@ -141,6 +141,29 @@ test('what the gateway has not decided is asked again, less and less often', asy
   ] as const)
     expect(await outcomeOf('stripe', { ...refund, attempts })).toMatchObject({ afterMs });
   await stage.set({ stripe: quiet });
+});
+
+test('what a lost ledger has done is looked for by the one that was restored', async () => {
+  await stage.set({ stripe: quiet, razorpay: quiet });
+  for (const name of gatewayNames) {
+    const charged = chargeEffect();
+    const told = newsOf(await outcomeOf(name, charged))!;
+    const refund = {
+      ...{ ...charged, key: `rfd_${Bun.randomUUIDv7()}`, kind: 'refund' },
+      data: { ...charged.data, reference: told['reference'], amount: 1_000 },
+    };
+    const refunded = newsOf(await outcomeOf(name, refund));
+    const askedAt = new Date(Date.now() - 600_000);
+    // As the backup had them: never tried, or tried in vain.
+    const restored = { ...charged, askedAt };
+    const unsent = { ...restored, attempts: 2, lastError: 'never sent: no connection' };
+    for (const effect of [restored, unsent])
+      expect(newsOf(await outcomeOf(name, effect))).toEqual(told);
+    expect(newsOf(await outcomeOf(name, { ...refund, askedAt }))).toEqual(refunded);
+    const charges = await stage.chargesOf(name, String(charged.data['payment_id']));
+    expect(charges).toMatchObject([{ captured: 4_999, refunded: 1_000 }]);
+    expect(handlers[name].refused!(restored)).toEqual({ again: 'breaker open' });
+  }
 });
 
 test('a refund or a capture that the gateway refuses is news', async () => {

@@ -56,8 +56,13 @@ export async function openPayments(name: string) {
 }
 
 function asking(appender: Appender, tenant: number) {
-  async function send(definition: EventDefinition, id: string, data: object): Promise<void> {
-    const header = { tenant, id, acceptedAt: Date.now(), traceparent: null };
+  async function send(
+    definition: EventDefinition,
+    id: string,
+    data: object,
+    acceptedAt = Date.now(),
+  ): Promise<void> {
+    const header = { tenant, id, acceptedAt, traceparent: null };
     const orderKey = definition.orderKey(data as Record<string, unknown>);
     const tuple = encodeEvent(definition, { ...header, data });
     await appender.append(definition.topic, partitionOf(tenant, orderKey), tuple);
@@ -65,9 +70,14 @@ function asking(appender: Appender, tenant: number) {
 
   return {
     send,
-    async initiate(gateways: readonly GatewayName[], token = 'pm_card_visa', more: object = {}) {
+    async initiate(
+      gateways: readonly GatewayName[],
+      token = 'pm_card_visa',
+      more: object = {},
+      acceptedAt = Date.now(),
+    ) {
       const id = `pay_${Bun.randomUUIDv7()}`;
-      await send(PaymentInitiated, id, {
+      const data = {
         payment_id: id,
         amount: { amount: 4_999, currency: 'INR' },
         customer_id: 'c_1',
@@ -78,7 +88,8 @@ function asking(appender: Appender, tenant: number) {
         actor: 'test',
         initiated_at: new Date().toISOString(),
         ...more,
-      });
+      };
+      await send(PaymentInitiated, id, data, acceptedAt);
       return id;
     },
   };

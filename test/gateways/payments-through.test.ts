@@ -49,6 +49,18 @@ test('held, captured in part, refunded', async () => {
   expect(refunds[refund]).toMatchObject({ status: 'succeeded' });
 });
 
+test('one that the ledger hears of late is looked for first, and goes nowhere else', async () => {
+  const fault = { gateway: 'stripe', method: 'POST', path: '/v1/payment_intents' };
+  const fail = () =>
+    stage.sandbox.control('POST', '/faults', { ...fault, fault: 'server_error', times: 1 });
+  await fail();
+  const young = await initiate(['stripe', 'razorpay']);
+  expect(await becomes(young, 'captured')).toMatchObject({ attempt: 2 });
+  await fail();
+  const old = await initiate(['stripe', 'razorpay'], 'pm_card_visa', {}, Date.now() - 600_000);
+  expect(await becomes(old, 'captured')).toMatchObject({ attempt: 1 });
+});
+
 test('a gateway that is away is failed over, at once and with its breaker open', async () => {
   await set({ stripe: { down: 'refused' } });
   const ids = [];
