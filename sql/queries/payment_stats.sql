@@ -1,7 +1,7 @@
 -- Roll-ups of payments: written with them, read by time, recounted from them.
 
--- Takes: changes, several of one place among them. Written in the statement of ledger_write, which
--- set the tenants, before the payments themselves (see system_payment_stats_rebuild).
+-- Takes: changes, mostly one for each place. Written in the statement of ledger_write, which set
+-- the tenants, after the payments themselves (see system_payment_stats_rebuild).
 -- Locks: its rows in key order, one for each place and grain of the batch.
 create or replace function payment_stats_write(p_rows jsonb) returns void language sql as $$
   with moved as (
@@ -180,12 +180,12 @@ as $$
 $$;
 
 -- Takes: bounds, of whole days. Gives: payments counted. Roll-ups of the days are made anew.
--- Locks: the table, so that batches wait: each writes its roll-ups before its payments, and so is
+-- Locks: payments, so that batches wait: each writes its payments before its roll-ups, and so is
 -- seen here with both or with neither. Safe to repeat: yes.
 create or replace function system_payment_stats_rebuild(p_from timestamptz, p_to timestamptz)
 returns bigint language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 begin
-  lock table payment_stats in share row exclusive mode;
+  lock table payments in share row exclusive mode;
   delete from payment_stats s where s.at >= p_from and s.at < p_to;
   insert into payment_stats select * from verify_payments_by_grain(p_from, p_to);
   return (select coalesce(sum(s.payments), 0)::bigint from payment_stats s

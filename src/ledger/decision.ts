@@ -54,6 +54,8 @@ export interface StoredRecord extends RecordRef {
 export interface Row {
   table: string;
   values: Readonly<Record<string, unknown>>;
+  /** Integers that add up: rows of a batch that are alike but for these are written as one. */
+  adds?: Readonly<Record<string, number>>;
 }
 
 /** An event that this decision causes; relayed through the outbox, its id derived from the parent's. */

@@ -64,10 +64,11 @@ function movedOf({ rows }: BatchPlan): Map<BatchItem, Map<string, number>> {
   const moved = new Map<BatchItem, Map<string, number>>();
   for (const { row, item } of rows) {
     if (row.table !== 'payment_stats') continue;
-    const { status, decline_reason: reason, payments = 0 } = row.values;
+    const { status, decline_reason: reason } = row.values;
+    const by = row.adds?.['payments'] ?? 0;
     const places = moved.get(item) ?? new Map<string, number>();
     const place = `${String(status)} ${String(reason)}`;
-    places.set(place, (places.get(place) ?? 0) + Number(payments));
+    places.set(place, (places.get(place) ?? 0) + by);
     moved.set(item, places);
   }
   return moved;

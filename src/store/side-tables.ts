@@ -11,7 +11,10 @@ export interface SideTable {
   rows: object[];
 }
 
-/** Non-empty tables only, in a fixed order (engine first, then domains by name). */
+/**
+ * Non-empty tables only, in a fixed order: the engine's, records, rows of domains, by name. So what
+ * many batches add to is locked last.
+ */
 export function sideTables(plan: BatchPlan, steps: readonly StreamStep[]): SideTable[] {
   const engine: SideTable[] = [
     { table: 'conflicts', rows: conflictRows(plan) },
@@ -21,7 +24,7 @@ export function sideTables(plan: BatchPlan, steps: readonly StreamStep[]): SideT
     { table: 'offset_runs', rows: runRows(plan, steps) },
     { table: 'outbox', rows: outboxRows(plan) },
   ];
-  return [...engine, ...domainTables(plan), ...savedRecords(plan)].filter(
+  return [...engine, ...savedRecords(plan), ...domainTables(plan)].filter(
     ({ rows }) => rows.length > 0,
   );
 }
@@ -40,12 +43,32 @@ function savedRecords({ state }: BatchPlan): SideTable[] {
 
 function domainTables(plan: BatchPlan): SideTable[] {
   const tables = new Map<string, object[]>();
+  const sums = new Map<string, Record<string, number>>();
   for (const { row, item } of plan.rows) {
-    const rows = tables.get(row.table) ?? [];
-    rows.push({ ...row.values, tenant_id: item.event.tenant, event_key: item.key });
-    tables.set(row.table, rows);
+    const { table, values, adds } = row;
+    const rows = tables.get(table) ?? [];
+    tables.set(table, rows);
+    const { tenant } = item.event;
+    if (!adds) {
+      rows.push({ ...values, tenant_id: tenant, event_key: item.key });
+      continue;
+    }
+    const alike = `${table} ${tenant} ${JSON.stringify(values)}`;
+    const sum = sums.get(alike);
+    if (sum && addTo(sum, adds)) continue;
+    const first = { ...values, ...adds, tenant_id: tenant };
+    sums.set(alike, first as unknown as Record<string, number>);
+    rows.push(first);
   }
   return [...tables.keys()].sort().map((table) => ({ table, rows: tables.get(table)! }));
+}
+
+/** False, and nothing is added, where a sum would be more than a number holds exactly. */
+function addTo(sum: Record<string, number>, adds: Readonly<Record<string, number>>): boolean {
+  const added = Object.entries(adds).map(([name, by]) => [name, (sum[name] ?? 0) + by] as const);
+  if (!added.every(([, value]) => Number.isSafeInteger(value))) return false;
+  for (const [name, value] of added) sum[name] = value;
+  return true;
 }
 
 function conflictRows(plan: BatchPlan): object[] {

@@ -1,11 +1,14 @@
 // What payments add to the roll-ups: whatever happens to a payment, in whatever order, the rows
 // leave its present figures and nothing else.
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { PaymentFacts } from '../../consumers/payments-facts.ts';
 import { statsRows } from '../../consumers/payments-stats.ts';
 import { latencyBoundsMs } from '../../schemas/payment-analytics.ts';
+import type { BatchPlan } from '../../src/ledger/batch.ts';
 import type { Row } from '../../src/ledger/decision.ts';
+import { BatchState } from '../../src/ledger/state.ts';
+import { sideTables } from '../../src/store/side-tables.ts';
 import { PaymentLedger, type Step } from '../domains/payments-ledger.ts';
 import { dice, history } from './payment-histories.ts';
 
@@ -14,12 +17,11 @@ const places = ['at', 'currency', 'method', 'gateway', 'status', 'decline_reason
 /** Each place with what is left there; those where all is zero are gone. */
 function leftOf(rows: readonly Row[]): Map<string, Record<string, number>> {
   const left = new Map<string, Record<string, number>>();
-  for (const { table, values } of rows) {
+  for (const { table, values, adds = {} } of rows) {
     if (table !== 'payment_stats') continue;
     const place = places.map((name) => values[name]).join(' ');
     const sums = left.get(place) ?? {};
-    for (const [name, by] of Object.entries(values))
-      if (!places.includes(name)) sums[name] = (sums[name] ?? 0) + Number(by);
+    for (const [name, by] of Object.entries(adds)) sums[name] = (sums[name] ?? 0) + by;
     for (const name of Object.keys(sums)) if (sums[name] === 0) delete sums[name];
     left.set(place, sums);
   }
@@ -74,4 +76,43 @@ test('where people were waited for, or nothing is captured, none is measured', (
   expect(latencyAfter(50, { capture: 'manual' })).toBe(0);
   expect(latencyAfter(50, { risk: { score: 700, decision: 'review' } })).toBe(0);
   expect(latencyAfter(50, { captured_ms: null })).toBe(0);
+});
+
+describe('rows of a batch that add up', () => {
+  /** What is written of rows of one table, each of an event of its tenant. */
+  function written(rows: readonly { row: Row; tenant: number }[]): object[] {
+    const plan = {
+      ...{ conflicts: [], dead: [], deferred: [], undeferred: [], repeats: [], followUps: [] },
+      rows: rows.map(({ row, tenant }) => ({ row, item: { event: { tenant }, key: 'k' } })),
+      state: new BatchState(),
+    };
+    return sideTables(plan as unknown as BatchPlan, []).flatMap((side) => side.rows);
+  }
+  const row = (place: string, adds: Record<string, number>, tenant = 1) => ({
+    row: { table: 'payment_stats', values: { place }, adds },
+    tenant,
+  });
+
+  test('are one for each place and tenant', () => {
+    const rows = [
+      row('a', { payments: 1, volume: 5 }),
+      row('b', { payments: 1 }),
+      row('a', { payments: -1, fees: 2 }),
+      row('a', { payments: 1 }, 2),
+    ];
+    expect(written(rows)).toEqual([
+      { place: 'a', payments: 0, volume: 5, fees: 2, tenant_id: 1 },
+      { place: 'b', payments: 1, tenant_id: 1 },
+      { place: 'a', payments: 1, tenant_id: 2 },
+    ]);
+  });
+
+  test('stay apart where their sum would not be exact', () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const rows = [row('a', { volume: most }), row('a', { volume: 2 }), row('a', { volume: -1 })];
+    expect(written(rows)).toEqual([
+      { place: 'a', volume: most, tenant_id: 1 },
+      { place: 'a', volume: 1, tenant_id: 1 },
+    ]);
+  });
 });
