@@ -102,7 +102,7 @@ const delivery = {
   status: DeliveryStatus,
   attempts: Type.Integer({ minimum: 0, description: 'Since it was asked for the last time.' }),
   last_status_code: nullable(Type.Integer()),
-  last_error: nullable(Type.String()),
+  last_error: nullable(words(...deliveryErrors, 'endpoint_disabled', 'endpoint_deleted')),
   asked_at: Time,
   next_attempt_at: nullable(Time),
 };

@@ -113,7 +113,9 @@ begin
   perform set_tenants(array[p_tenant]);
   return query
     select n.id, e.key, n.type, n.subject, e.status, e.attempts, a.status_code,
-           coalesce(a.error, e.last_error), e.asked_at, e.due_at
+           -- What went wrong on our side is nothing for a tenant to read.
+           case when e.last_error like 'endpoint\_%' then e.last_error else a.error end,
+           e.asked_at, e.due_at
     from effects e
     join notices n on n.id = (e.data->>'notice')::uuid
     left join lateral (

@@ -56,12 +56,16 @@ export interface WebhookLanesParts {
 /** Notices are kept so long, with what became of their deliveries. */
 const KEPT_DAYS = 30;
 const PRUNE_MS = 600_000;
-const PRUNE_COUNT = 10_000;
+const PRUNE_COUNT = 2_000;
+const PRUNE_ROUNDS_MAX = 1_000;
 
 export function openWebhookLanes(parts: WebhookLanesParts) {
   const { sql, log } = parts;
   const prune = async (): Promise<void> => {
-    await sql`select system_notices_prune(${KEPT_DAYS}, ${PRUNE_COUNT})`;
+    for (let round = 0; round < PRUNE_ROUNDS_MAX; round++) {
+      const [row] = await sql`select system_notices_prune(${KEPT_DAYS}, ${PRUNE_COUNT}) as gone`;
+      if ((row!['gone'] as number) < PRUNE_COUNT) return;
+    }
   };
   const pruning = periodic('old notices', PRUNE_MS, prune, log);
   return { lanes: lanesOf(parts), stop: () => pruning.stop() };
@@ -78,7 +82,7 @@ function lanesOf(parts: WebhookLanesParts): Lane[] {
       // Its own time ends first, so that what became of it is recorded.
       timeoutMs: times.timeoutMs + 5_000,
       attemptsMax: Number.MAX_SAFE_INTEGER,
-      breaker: { failures: 20, openMs: 2_000 },
+      breaker: { failures: 5, openMs: 5_000, targets: 10 },
     };
     return new Lane({ ...shared, store, handler, metrics: metricsOf(name) }, options);
   };
@@ -88,8 +92,9 @@ function lanesOf(parts: WebhookLanesParts): Lane[] {
 function webhookHandler(parts: WebhookLanesParts): LaneHandler {
   return {
     call: (effect, signal) => deliver(parts, effect, signal),
-    // Receivers have breakers of their own, in the database: what throws here is ours.
-    targetOf: () => 'ourselves',
+    // Receivers have breakers of their own, in the database. What throws here is ours: of one
+    // endpoint whose secret does not open, or of all when Postgres is away.
+    targetOf: ({ data }) => String(data['endpoint']),
   };
 }
 

@@ -179,7 +179,7 @@ function deliveryOf(row: Record<string, unknown>): Delivery {
     status,
     attempts: row['attempts'] as number,
     last_status_code: row['last_status_code'] as number | null,
-    last_error: row['last_error'] as string | null,
+    last_error: row['last_error'] as Delivery['last_error'],
     asked_at: (row['asked_at'] as Date).toISOString(),
     next_attempt_at: status === 'waiting' ? (row['due_at'] as Date).toISOString() : null,
   };

@@ -158,22 +158,40 @@ describe('an endpoint', () => {
     await world.tell([{ type: 'dispute.opened' }]);
     await eventually('it was tried', () => receiver.received.length >= 1);
     await deleteEndpoint(stack.sql, { tenant, id }, 'test');
-    await eventually('it is given up', async () => {
-      const [row] = await world.deliveries(id);
-      return row!.status === 'given_up';
-    });
+    const [{ notice } = { notice: '' }] = await world.deliveries(id);
+    const { delivery } = await world.deliveryBecomes(id, notice, 'failed');
+    expect(delivery.last_error).toBe('endpoint_deleted');
     const [row] =
       await stack.owner`select box, url from webhook_endpoints where id = ${id.slice(4)}`;
     expect(row).toEqual({ box: null, url: '' });
   });
 
+  test('whose secret does not open waits, and a tenant reads nothing of why', async () => {
+    const receiver = world.receiver();
+    const [broken, sound] = [
+      await world.endpoint(receiver.url, ['settlement.paid']),
+      await world.endpoint(receiver.url, ['settlement.paid']),
+    ];
+    await stack.owner`
+      update webhook_endpoints set key_id = 'nobodys' where id = ${broken.id.slice(4)}`;
+    await world.tell(Array.from({ length: 30 }, () => ({ type: 'settlement.paid' })));
+    await eventually('the other has all', () => receiver.received.length === 30);
+    const [{ notice } = { notice: '' }] = await world.deliveries(broken.id);
+    expect((await world.deliveries(sound.id)).map(({ status }) => status)).not.toContain(
+      'given_up',
+    );
+    const { delivery } = await world.deliveryBecomes(broken.id, notice, 'waiting');
+    expect(delivery.last_error).toBeNull();
+    await deleteEndpoint(stack.sql, { tenant, id: broken.id }, 'test');
+  });
+
   test('that is slow has four under way, and holds up no other', async () => {
     const [slow, quick] = [world.receiver(), world.receiver()];
-    const let_go = Promise.withResolvers<Response>();
+    const release = Promise.withResolvers<void>();
     let [now, most] = [0, 0];
     slow.answer = async () => {
       most = Math.max(most, ++now);
-      await Promise.race([let_go.promise, Bun.sleep(900)]);
+      await release.promise;
       now--;
       return answered(200);
     };
@@ -185,7 +203,7 @@ describe('an endpoint', () => {
     await world.tell(Array.from({ length: 60 }, () => ({ type })));
     await eventually('the quick one has all', () => quick.received.length === 60);
     expect(slow.received.length).toBeLessThan(60);
-    let_go.resolve(answered(200));
+    release.resolve();
     for (const { id } of [slowEndpoint, quickEndpoint])
       await eventually('all are delivered', async () =>
         (await world.deliveries(id)).every(({ status }) => status === 'done'),
@@ -198,15 +216,16 @@ describe('an endpoint', () => {
     receiver.answer = () => answered(500);
     const { id } = await world.endpoint(receiver.url, ['payment.disputed']);
     await world.tell(Array.from({ length: 40 }, () => ({ type: 'payment.disputed' })));
-    const held = await eventually('it is held', async () => {
+    const held = await eventually('it is held, and nothing is under way', async () => {
       const [row] = await stack.owner`
-        select held_until, failures from webhook_endpoints
-        where id = ${id.slice(4)} and held_until > now()`;
+        select failures from webhook_endpoints h
+        where id = ${id.slice(4)} and held_until > now() and not exists (
+          select from effects e where e.data->>'endpoint' = h.id::text and e.claim is not null)`;
       return row;
     });
     // Five in a row, and those that were under way beside the fifth.
-    expect(receiver.received.length).toBeLessThanOrEqual(8);
-    expect(held['failures']).toBeLessThanOrEqual(8);
+    expect(receiver.received.length).toBeLessThanOrEqual(12);
+    expect(held['failures']).toBeLessThanOrEqual(12);
     receiver.answer = () => answered(200);
     await stack.owner`update webhook_endpoints set held_until = now() where id = ${id.slice(4)}`;
     await eventually('all are delivered', async () =>

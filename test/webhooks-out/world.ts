@@ -15,7 +15,7 @@ import { openStack } from '../stack.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
 
 const times: WebhookTimes = {
-  timeoutMs: 1_000,
+  timeoutMs: 10_000,
   backoff: { baseMs: 20, maxMs: 50 },
   giveUpAfterMs: 72 * 3_600_000,
 };
