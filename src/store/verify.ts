@@ -6,7 +6,7 @@
 import type { Redis } from 'ioredis';
 import { topics } from '../../schemas/events.ts';
 import { type Sql } from '../io/postgres.ts';
-import { offsetKey, parsePosition } from '../stream/topology.ts';
+import { PARTITIONS, offsetKey, parsePosition, streamName } from '../stream/topology.ts';
 import { wrongPaymentRows } from './payment-stats.ts';
 import { acknowledgedLost } from './lost.ts';
 import { balanceCache } from './verify-balances.ts';
@@ -139,7 +139,10 @@ async function verifiedTo(sql: Sql): Promise<string | null> {
 async function accountFor(redis: Redis, streams: readonly StreamCounters[]) {
   const problems: Problem[] = [];
   const counts = { posted: 0, refused: 0, dead: 0, pending: 0, duplicates: 0 };
-  for (const counters of streams) {
+  const known = new Set(streams.map(({ stream }) => stream));
+  // What no worker has ever owned has no row, and may hold events all the same.
+  const unowned = allStreams.filter((stream) => !known.has(stream)).map(emptyCounters);
+  for (const counters of [...streams, ...unowned]) {
     const appended = await appendedTo(redis, counters.stream);
     if (appended < counters.settled)
       problems.push({
@@ -153,6 +156,14 @@ async function accountFor(redis: Redis, streams: readonly StreamCounters[]) {
     counts.pending += Math.max(0, appended - counters.settled) + counters.deferred;
   }
   return { counts, problems };
+}
+
+const allStreams = topics.flatMap((topic) =>
+  Array.from({ length: PARTITIONS }, (_, partition) => streamName(topic, partition)),
+);
+
+function emptyCounters(stream: string): StreamCounters {
+  return { stream, settled: 0, posted: 0, refused: 0, dead: 0, duplicate: 0, deferred: 0 };
 }
 
 /** Each problem once, at most so many of a kind, and how many there are in all. */
