@@ -122,14 +122,15 @@ export class Stage {
     one.process = await startProcess(target, one.environment);
   }
 
-  /** What is still to be done, by what it is. */
+  /** What is still to be done, by what it is. Also what a payment cost, where nobody said it yet. */
   async left(): Promise<Record<string, number>> {
     const [row] = await this.owner`
       select (select count(*) from effects where status = 'waiting')::int as calls,
              (select count(*) from deferred)::int as deferred,
              (select count(*) from payments
               where status = 'processing'
-                 or status = 'authorized' and body->>'capture' = 'automatic')::int as undecided`;
+                 or status = 'authorized' and body->>'capture' = 'automatic'
+                 or body->>'captured' <> '0' and body->>'fee' = '0')::int as undecided`;
     const deliveries = await this.sandbox.deliveries();
     const untold = deliveries.filter(({ state }) => state === 'waiting');
     const webhooks = untold.reduce((sum, { count }) => sum + count, 0);
