@@ -75,20 +75,22 @@ $$;
 
 -- Charges that the gateway took and did not decide, of payments that still wait for its word, or,
 -- for a day, for a fee that its webhook did not tell (Stripe's never do): asked again, under the
--- same key, when `p_after_ms` have passed since the last time, and longer each time. Gives: how
--- many. Locks: the rows it changes. Safe to repeat: one that waits stays as it is.
+-- same key, when `p_after_ms` have passed since the last time, and longer each time. What is held,
+-- and was to be captured, waits for nobody's decision: it is asked for at once. Gives: how many.
+-- Locks: the rows it changes. Safe to repeat: one that waits stays as it is.
 create or replace function system_charges_reopen(p_after_ms int, p_limit int) returns int
 language plpgsql security definer set search_path = tallyrace, pg_temp as $$
 declare v_count int;
 begin
   with undecided as (
-    select p.id, p.tenant_id, p.body->>'attempt' as attempt, p.updated_at from payments p
-    where p.status = 'processing'
+    select p.id, p.tenant_id, p.body->>'attempt' as attempt, p.updated_at, p_after_ms as after_ms
+    from payments p where p.status = 'processing'
     union all
-    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at from payments p
+    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at, least(p_after_ms, 1000)
+    from payments p
     where p.status = 'authorized' and p.body->>'capture' = 'automatic'
     union all
-    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at from payments p
+    select p.id, p.tenant_id, p.body->>'attempt', p.updated_at, p_after_ms from payments p
     where p.status in ('captured', 'partially_refunded', 'refunded', 'disputed')
       and p.body->>'fee' = '0' and p.body->'method'->>'type' <> 'card'
       and p.body->>'gateway' = 'stripe' and p.initiated_at > now() - interval '1 day'
@@ -97,12 +99,12 @@ begin
     from undecided u
     join effects e on e.tenant_id = u.tenant_id
       and e.key = 'pay_' || u.id::text || ':charge:' || u.attempt
-    where u.updated_at < now() - make_interval(secs => p_after_ms / 1000.0)
+    where u.updated_at < now() - make_interval(secs => u.after_ms / 1000.0)
       and e.status = 'done'
       -- As long again as it has taken so far. (Not by tries: those made while the gateway was away
       -- would put the next look off by an hour.)
       and e.settled_at < now() - least(e.settled_at - e.asked_at, interval '1 hour')
-      and e.settled_at < now() - make_interval(secs => p_after_ms / 1000.0)
+      and e.settled_at < now() - make_interval(secs => u.after_ms / 1000.0)
     limit p_limit for update of e skip locked
   )
   update effects e set status = 'waiting', settled_at = null, due_at = now()

@@ -6,14 +6,20 @@ import { openStack } from '../stack.ts';
 const { sql, owner, createTenant } = await openStack('looks');
 const { id: tenant } = await createTenant('looks');
 
-/** Undecided; its call was asked for and settled so many seconds ago. */
-async function undecided(askedS: number, settledS: number, attempts: number): Promise<string> {
+/** Its call was asked for and settled so many seconds ago, and it has not changed since. */
+async function undecided(
+  askedS: number,
+  settledS: number,
+  attempts: number,
+  status = 'processing',
+): Promise<string> {
   const id = Bun.randomUUIDv7();
   const key = `pay_${id}:charge:1`;
   await owner`
     insert into payments (id, tenant_id, status, customer_id, initiated_at, updated_at, body)
-    values (${id}, ${tenant}, 'processing', 'c_1', now(), now() - interval '1 day',
-            '{"attempt": 1}')`;
+    values (${id}, ${tenant}, ${status}, 'c_1', now(),
+            now() - make_interval(secs => ${settledS}::float8),
+            '{"attempt": 1, "capture": "automatic"}')`;
   await owner`
     insert into effects (key, tenant_id, lane, kind, data, event_key, status, attempts, asked_at,
                          settled_at)
@@ -23,11 +29,22 @@ async function undecided(askedS: number, settledS: number, attempts: number): Pr
   return key;
 }
 
+async function askedAgain(): Promise<string[]> {
+  await owner`delete from effects where status = 'waiting'`;
+  await sql`select system_charges_reopen(60000, 10)`;
+  const rows = await owner`select key from effects where status = 'waiting' order by asked_at desc`;
+  return rows.map(({ key }) => key as string);
+}
+
 test('tries while the gateway was away do not put off the next look', async () => {
   const due = [await undecided(90, 61, 15), await undecided(36_000, 3_601, 15)];
   await undecided(60, 59, 1);
   await undecided(1_000, 400, 1);
-  await sql`select system_charges_reopen(60000, 10)`;
-  const rows = await owner`select key from effects where status = 'waiting' order by asked_at desc`;
-  expect(rows.map(({ key }) => key as string)).toEqual(due);
+  expect(await askedAgain()).toEqual(due);
+});
+
+test('what is held and was to be captured waits for no minute', async () => {
+  const due = await undecided(6, 3, 1, 'authorized');
+  await undecided(6, 3, 1);
+  expect(await askedAgain()).toEqual([due]);
 });
