@@ -27,6 +27,7 @@ import {
 import { loadBench } from './load.ts';
 import { memoryBench } from './memory.ts';
 import { overloadBench } from './overload.ts';
+import { paymentsBench } from './payments.ts';
 import { recoveryBench } from './recovery.ts';
 import { redemptionBench } from './redemption.ts';
 import { riskBench } from './risk.ts';
@@ -45,6 +46,7 @@ const benches: Record<string, (options: BenchOptions) => Comparison[]> = {
   'hot-accounts': hotAccountsBench,
   'end-to-end': endToEndBench,
   redemption: redemptionBench,
+  payments: paymentsBench,
   'fan-out': fanOutBench,
 };
 

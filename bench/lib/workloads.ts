@@ -10,7 +10,8 @@ export interface Target {
 }
 
 export interface WorkloadSpec {
-  name: 'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'balances' | 'game' | 'mixed';
+  name:
+    'validate' | 'ingest' | 'redeem' | 'reserve-commit' | 'payment' | 'balances' | 'game' | 'mixed';
   target: Target;
   /** Codes or accounts to spread over. */
   keys: number;
@@ -29,6 +30,7 @@ const makers: Record<WorkloadSpec['name'], (spec: WorkloadSpec) => RequestMaker>
   ingest: ingests,
   redeem: (spec) => redemptions(spec, true),
   'reserve-commit': reservationsAndCommits,
+  payment: payments,
   balances,
   game: games,
   mixed,
@@ -90,6 +92,19 @@ function reservationsAndCommits(spec: WorkloadSpec): RequestMaker {
     const reserved = /"id":"(rdm_[\w-]+)","status":"reserved"/.exec(answer);
     if (!reserved) return reserve(n, answer);
     return post(`/v1/redemptions/${reserved[1]}/commit`, spec.target)('');
+  };
+}
+
+/** Of `keys` customers, each with a card of its own. */
+function payments({ target, keys, run }: WorkloadSpec): RequestMaker {
+  const request = post('/v1/payments', target);
+  return (n) => {
+    const customer = spread(n, keys);
+    return request(
+      `{"amount":{"amount":4999,"currency":"USD"},"customer_id":"c_${customer}",` +
+        `"method":{"type":"card","token":"pm_card_visa~${customer}"},"order_id":"${run}-${n}"}`,
+      `Idempotency-Key: ${run}-${n}\r\n`,
+    );
   };
 }
 
