@@ -58,7 +58,8 @@ export function withDisputeNews(
     ...known?.said,
     [status]: {
       amount: Math.max(before?.amount ?? 0, amount),
-      fee: largest(before?.fee ?? null, fee),
+      // What was won brings fees back, one line of the statement after the other.
+      fee: (status === 'won' ? smallest : largest)(before?.fee ?? null, fee),
       due_by: largest(before?.due_by ?? null, due_by),
       reason: largest(before?.reason ?? null, reason),
     },
@@ -86,6 +87,10 @@ function summaryOf(said: DisputeFacts['said']) {
 function largest<T extends number | string>(a: T | null, b: T | null): T | null {
   if (a === null || b === null) return a ?? b;
   return a > b ? a : b;
+}
+
+function smallest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 export function evidenceStatusOf({ evidence }: DisputeFacts): EvidenceStatus {

@@ -16,6 +16,7 @@ import {
   nothing,
   open,
   reader,
+  reasonOf,
   subjectOf,
   timeOf,
   unrelated,
@@ -57,6 +58,7 @@ const readDispute = reader(
         payment_id: Reference,
         status: Type.String(),
         amount_deducted: Type.Optional(Amount),
+        reason_code: Type.Optional(Type.Unknown()),
         respond_by: Type.Optional(Type.Union([Seconds, Type.Null()])),
       }),
     ),
@@ -134,6 +136,7 @@ function dispute(payload: unknown): Said {
   return news(about, {
     ...{ news: kind, reference, amount, currency, subject },
     ...(due !== null && { due_by: timeOf(due) }),
+    ...reasonOf(more.reason_code),
   });
 }
 

@@ -52,6 +52,12 @@ export function reader<S extends TSchema>(schema: S): (value: unknown) => Static
   };
 }
 
+/** Of a dispute, in the gateway's word; anything else is not worth a dead letter. */
+export function reasonOf(word: unknown): { dispute_reason?: string } {
+  const isWord = typeof word === 'string' && /^[\x21-\x7e]{1,100}$/.test(word);
+  return isWord ? { dispute_reason: word } : {};
+}
+
 const paymentId = new RegExp(PaymentId.pattern!);
 const attempts = /^[1-9]\d?$|^100$/;
 

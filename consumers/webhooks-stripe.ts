@@ -17,6 +17,7 @@ import {
   nothing,
   open,
   reader,
+  reasonOf,
   subjectOf,
   timeOf,
   unrelated,
@@ -55,6 +56,7 @@ const readDispute = reader(
     ...shared,
     status: Type.String(),
     amount: Amount,
+    reason: Type.Optional(Type.Unknown()),
     payment_intent: Type.Optional(Link),
     evidence_details: Type.Optional(
       open({ due_by: Type.Optional(Type.Union([Seconds, Type.Null()])) }),
@@ -127,16 +129,16 @@ function dispute(object: unknown): Said {
   const kind = disputeNews[status];
   if (!kind) return nothing;
   if (reference === null) return unrelated;
-  const lines = more.balance_transactions ?? [];
-  // A fee in another currency is not of the payment's books; the payout shows it.
-  const fee = lines
-    .filter((line) => line.currency === currency && line.fee > 0)
-    .reduce((sum, line) => sum + line.fee, 0);
+  // A fee in another currency is not of the payment's books; the payout shows it. One that is given
+  // back is a line below zero.
+  const lines = (more.balance_transactions ?? []).filter((line) => line.currency === currency);
+  const fee = lines.reduce((sum, line) => sum + line.fee, 0);
   const due = more.evidence_details?.due_by ?? null;
   return news(null, {
     ...{ news: kind, reference, amount, currency, subject },
-    ...(fee > 0 && { fee }),
+    ...(lines.length > 0 && { fee: Math.max(0, fee) }),
     ...(due !== null && { due_by: timeOf(due) }),
+    ...reasonOf(more.reason),
   });
 }
 

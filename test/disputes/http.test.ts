@@ -70,7 +70,8 @@ test('is listed, answered once, handed in, and won', async () => {
     { id, payment_id: payment, gateway: 'stripe', reason: 'fraudulent', status: 'open' },
   ]);
   const answered = await ask(`/v1/disputes/${id}/evidence`, { items, note: 'Delivered.' });
-  expect([answered.status, answered.body['evidence_status']]).toEqual([200, 'pending']);
+  expect(answered.status).toBe(200);
+  expect(answered.body['evidence_status']).toBeOneOf(['pending', 'submitted']);
   const again = await ask(`/v1/disputes/${id}/evidence`, { items });
   expect(again.body).toMatchObject({ status: 409, code: 'already_requested' });
   const { evidence } = await turns(id, 'submitted');

@@ -45,6 +45,8 @@ describe('the books', () => {
   test('of a fee that comes back with the verdict have none; unsaid, it stays', () => {
     const opened = said('opened', { amount: 2_000, fee: 1_500 });
     expect(books(opened, said('won', { fee: 0 }))['payments:fees USD']).toBe(-100);
+    const slowly = [said('won', { fee: 1_500 }), said('won', { fee: 0 })];
+    expect(books(opened, ...slowly)['payments:fees USD']).toBe(-100);
     expect(books(opened, said('won'))['payments:fees USD']).toBe(-1_600);
   });
 });
@@ -54,6 +56,7 @@ test('any order and repetition of what was said ends the same', () => {
   const story = [
     said('opened', { amount: 2_000, fee: 1_500, ...due(3), dispute_reason: 'fraudulent' }),
     said('opened', { amount: 1_900, ...due(5) }),
+    said('won', { amount: 2_000, fee: 1_500 }),
     said('won', { amount: 2_000, fee: 0 }),
     said('lost', { amount: 700, fee: 900 }),
   ];

@@ -99,9 +99,20 @@ describe('Stripe', () => {
     [
       'charge.dispute.funds_reinstated',
       { ...dispute, status: 'won', balance_transactions: [line(1_500), line(-1_500)] },
-      say({ news: 'dispute_won', amount: 500, subject: 'dp_1', fee: 1_500 }),
+      // The fee came back too.
+      say({ news: 'dispute_won', amount: 500, subject: 'dp_1', fee: 0 }),
       known,
     ],
+    [
+      'charge.dispute.created',
+      { ...dispute, status: 'needs_response', reason: 'product_not_received' },
+      say({
+        ...{ news: 'dispute_opened', amount: 500, subject: 'dp_1' },
+        dispute_reason: 'product_not_received',
+      }),
+      known,
+    ],
+    ['charge.dispute.created', { ...dispute, status: 'needs_response', reason: 7 }, opened, known],
     [
       'charge.dispute.closed',
       { ...dispute, status: 'lost', evidence_details: { due_by: null } },

@@ -121,6 +121,9 @@ describe('a dispute', () => {
     const { disputes } = await factsOf(id);
     const [[dispute, facts]] = Object.entries(disputes as object) as [[string, object]];
     expect(facts).toMatchObject({ amount: 4_999, fee: 1_500, status: 'open' });
+    const { body } = await client.get(`/v1/disputes/${dispute}`);
+    expect(body).toMatchObject({ payment_id: id, status: 'open', reason: 'fraudulent' });
+    expect(Date.parse(body['due_by'] as string)).toBeGreaterThan(Date.now());
     await sandbox.control('POST', `/disputes/${dispute}/won`);
     await becomes(id, 'captured');
   });
@@ -138,6 +141,9 @@ describe('a dispute', () => {
       const { disputes } = (await factsOf(id)) as { disputes: Record<string, object> };
       return Object.values(disputes).some((each) => 'status' in each && each.status === 'lost');
     });
+    const { body } = await client.get(`/v1/disputes/${dispute}`);
+    expect(body).toMatchObject({ gateway: 'razorpay', status: 'lost', amount: { amount: 2_000 } });
+    expect(body['reason']).toBeString();
   });
 });
 
