@@ -19,6 +19,8 @@ export interface Asked {
 }
 
 export interface Counted {
+  /** The payment was counted before: its request runs again. */
+  isRepeat: boolean;
   signals: Signals;
   /** Members of what the customer has paid; see history.ts. */
   paid: string[];
@@ -57,11 +59,11 @@ export class Counts {
     for (const [, , seen] of paired) args.push(subjects[seen]);
     const reply = (await sendTogether(this.redis, 'riskAssess', args)) as (number | string)[];
     const signals: Signals = {};
-    let at = 0;
+    let at = 1;
     for (const subject of present)
       for (const window of ['1m', '1h', '24h'] as const)
         signals[`${subject}_${window}`] = reply[at++] as number;
     for (const [signal] of paired) signals[signal] = reply[at++] as number;
-    return { signals, paid: reply.slice(at) as string[] };
+    return { isRepeat: reply[0] === 1, signals, paid: reply.slice(at) as string[] };
   }
 }

@@ -10,7 +10,7 @@ import { systemClock } from '../io/clock.ts';
 import type { Log } from '../io/log.ts';
 import type { Counter, Metrics } from '../io/metrics.ts';
 import type { Sql } from '../io/postgres.ts';
-import { hashOf, saltOf } from '../store/risk.ts';
+import { hashOf, riskOf, saltOf } from '../store/risk.ts';
 import { Counts, type Subjects } from './counts.ts';
 import { defaultRules } from './default-rules.ts';
 import { type Facts, evaluate } from './evaluate.ts';
@@ -54,32 +54,42 @@ export async function openRiskDesk({ redis, sql, metrics, log }: RiskParts): Pro
   const decisions = countersOf(metrics);
   await settings.ready();
 
-  async function signalsOf(tenant: number, paymentId: string, subjects: Subjects, body: Body) {
-    const { amount, customer_id: customer } = body;
+  async function pastOf(tenant: number, customer: string, members: readonly string[]) {
+    const known = membersRead(members);
+    if (known) return known;
+    const paid = await past.of(tenant, customer);
+    return paid && paid.map((each) => parsed(memberOf(each)));
+  }
+
+  /** A request that runs again is answered as the first time, if that came as far as the ledger. */
+  async function judgedBefore(tenant: number, paymentId: string): Promise<Assessment | null> {
+    return (await riskOf(sql, tenant, paymentId))?.body ?? null;
+  }
+
+  async function judge(tenant: number, paymentId: string, { body, ip }: Incoming) {
+    const { amount, customer_id: customer, method } = body;
+    const subjects = subjectsOf(await salts.of(tenant), body, ip);
     const counted = await counts.take({ tenant, paymentId, customer, subjects });
-    const known =
-      membersRead(counted.paid) ??
-      (await past.of(tenant, customer))?.map((each) => parsed(memberOf(each))) ??
-      null;
+    const before = counted.isRepeat && (await judgedBefore(tenant, paymentId));
+    if (before) return before;
+    const paid = await pastOf(tenant, customer, counted.paid);
     const now = { ...amount, device: subjects.device, token: subjects.token };
-    return { amount: amount.amount, ...counted.signals, ...historySignals(known, now) };
+    const nowMs = systemClock();
+    const facts: Facts = {
+      signals: { amount: amount.amount, ...counted.signals, ...historySignals(paid, now) },
+      currency: amount.currency,
+      methodType: method.type,
+      denied: settings.on('deny', tenant, subjects, nowMs),
+      allowed: settings.on('allow', tenant, subjects, nowMs),
+    };
+    return judged(settings, tenant, facts, subjects);
   }
 
   return {
     defaults: defaultRules,
-    async assess(tenant, paymentId, { body, ip }) {
+    async assess(tenant, paymentId, incoming) {
       const startMs = performance.now();
-      const subjects = subjectsOf(await salts.of(tenant), body, ip);
-      const signals = await signalsOf(tenant, paymentId, subjects, body);
-      const nowMs = systemClock();
-      const facts: Facts = {
-        signals,
-        currency: body.amount.currency,
-        methodType: body.method.type,
-        denied: settings.on('deny', tenant, subjects, nowMs),
-        allowed: settings.on('allow', tenant, subjects, nowMs),
-      };
-      const assessment = judged(settings, tenant, facts, subjects);
+      const assessment = await judge(tenant, paymentId, incoming);
       decisions.active[assessment.decision].inc();
       if (assessment.shadow) decisions.shadow[assessment.shadow.decision].inc();
       seconds.observe((performance.now() - startMs) / 1_000);

@@ -69,6 +69,20 @@ describe('counts', () => {
     expect((await judge('again')).signals).toMatchObject({ user_1m: 4, user_24h: 4 });
   });
 
+  test('a payment that the ledger has is judged as it was, whatever holds by now', async () => {
+    const id = newId();
+    const first = await judge('settled', { device_id: 'd_later' }, id);
+    const { score, decision, version } = first;
+    const row = { payment_id: id, tenant_id: tenant, decided_at: new Date(), body: first };
+    const rows = JSON.stringify([{ ...row, score, decision, version }]);
+    await stack.owner`select risk_decisions_write(${rows}::text::jsonb)`;
+    const entry = { list: 'deny', subject: 'device', value: 'd_later', reason: 'x' } as const;
+    await putListEntry(stack.sql, tenant, entry, 'test');
+    await desk.refresh();
+    expect(await judge('settled', { device_id: 'd_later' }, id)).toEqual(first);
+    expect(await judge('settled', { device_id: 'd_later' })).toMatchObject({ decision: 'block' });
+  });
+
   test('customers, tokens and devices are seen together', async () => {
     const token = { method: { type: 'card', token: 'tok_shared' }, device_id: 'd_shared' };
     for (const customer of ['p_1', 'p_2', 'p_1']) await judge(customer, token);

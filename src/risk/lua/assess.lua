@@ -2,8 +2,8 @@
 -- Takes: the payment; how many of the keys are counted; how much a set holds at most, by payments
 -- and by what they were seen with; then for each pair its member.
 -- Keys: those counted (the customer's first), then pairs, then what the customer has paid.
--- Gives: for each counted key how many within a minute, an hour, a day; for each pair how many
--- within a day; then the members of what was paid.
+-- Gives: 1 where the payment was counted before; for each counted key how many within a minute, an
+-- hour, a day; for each pair how many within a day; then the members of what was paid.
 -- Safe to repeat: a payment is counted once; asked again, its counts are those of its first time.
 local MINUTE, HOUR, DAY = 60000000, 3600000000, 86400000000
 local DAY_MS = 86400000
@@ -11,7 +11,7 @@ local payment, counted = ARGV[1], tonumber(ARGV[2])
 local countMax, pairMax = tonumber(ARGV[3]), tonumber(ARGV[4])
 local paid = #KEYS
 local time = redis.call('TIME')
-local reply = {}
+local reply = {0}
 
 -- As texts, made once: Redis would make one of a number at each call, for more than the call.
 local now, minute, hour, day, dayAgo
@@ -35,6 +35,7 @@ end
 for i = 1, counted do
   local key = KEYS[i]
   if redis.call('ZADD', key, 'NX', now, payment) == 0 and i == 1 then
+    reply[1] = 1
     setTime(tonumber(redis.call('ZSCORE', key, payment)))
   end
   local held = redis.call('ZCARD', key)
