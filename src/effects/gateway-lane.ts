@@ -15,7 +15,7 @@ import {
   GatewayUnreachable,
 } from '../gateways/gateway.ts';
 import type { Log } from '../io/log.ts';
-import type { ClaimedEffect } from '../store/effects.ts';
+import { type ClaimedEffect, keysSpent } from '../store/effects.ts';
 import { handInEvidence } from './evidence.ts';
 import {
   type LaneHandler,
@@ -207,10 +207,6 @@ function told(name: GatewayName, effect: ClaimedEffect, news: GatewayNews): Outc
 function otherKey({ memory }: ClaimedEffect): Outcome {
   const spent = keysSpent(memory) + 1;
   return { again: 'a key is spent', afterMs: KEY_SPENT_MS, memory: { keys_spent: spent } };
-}
-
-function keysSpent(memory: ClaimedEffect['memory']): number {
-  return Number(memory['keys_spent'] ?? 0);
 }
 
 function reportOf(gateway: GatewayName, { data }: ClaimedEffect, said: GatewayNews): Report {

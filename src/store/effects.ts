@@ -20,6 +20,11 @@ export interface ClaimedEffect {
   claim: string;
 }
 
+/** How many of a call's keys bring nothing any more. */
+export function keysSpent(memory: Memory): number {
+  return Number(memory['keys_spent'] ?? 0);
+}
+
 /** Tenants who are passed by: those with calls enough under way; those whose calls fail, except for
  * what was never tried. */
 export interface PassedBy {

@@ -2,6 +2,7 @@
 // once, however often it is asked; what the gateway refuses is told from what nobody knows.
 import { describe, expect, test } from 'bun:test';
 import { handInEvidence } from '../../src/effects/evidence.ts';
+import { gatewayHandler } from '../../src/effects/gateway-lane.ts';
 import type { Dispute } from '../../src/gateways/sandbox/objects.ts';
 import {
   type DisputeAnswer,
@@ -10,9 +11,12 @@ import {
 } from '../../src/gateways/evidence.ts';
 import { GatewayRefused } from '../../src/gateways/gateway.ts';
 import { gatewayNames, type GatewayName } from '../../schemas/payments.ts';
-import { chargeOf, openStage, signal, stripeAt } from '../gateways/stage.ts';
+import { createLog } from '../../src/io/log.ts';
+import type { Memory } from '../../src/store/effects.ts';
+import { chargeOf, failingOnce, openStage, signal, stripeAt } from '../gateways/stage.ts';
 
 const stage = await openStage();
+const log = createLog('evidence', 'silent');
 
 const answer: DisputeAnswer = {
   disputeId: '',
@@ -96,6 +100,8 @@ test('a refusal is news; what was not answered is looked up and tried again', as
   const refused = await handInEvidence(stage.gateways.stripe, effect('dp_nobody'), signal);
   expect(refused).toMatchObject({
     done: [{ suffix: 'refused', data: { outcome: 'refused', submission_id: 'evd_3' } }],
+    // Something else may be handed in then.
+    final: true,
   });
   const disputeId = await disputed('stripe');
   const nobodyThere = stripeAt('http://127.0.0.1:9');
@@ -103,4 +109,17 @@ test('a refusal is news; what was not answered is looked up and tried again', as
   const handed = await handInEvidence(stage.gateways.stripe, effect(disputeId, 2), signal);
   expect(handed).toMatchObject({ done: [{ suffix: 'submitted' }] });
   expect(await read('stripe', disputeId)).toMatchObject({ submissions: 1 });
+});
+
+test('a key that brings an old failure is left for the next: deadlines do not wait', async () => {
+  const gateway = stripeAt(failingOnce(stage.urls.stripe, '/v1/disputes'));
+  const { call } = gatewayHandler('stripe', () => Promise.resolve(gateway), log);
+  const asked = effect(await disputed('stripe'));
+  await expect(call(asked, signal)).rejects.toThrow('500');
+  const spent = await call({ ...asked, attempts: 2 }, signal);
+  expect(spent).toMatchObject({ memory: { keys_spent: 1 } });
+  const { memory } = spent as { memory: Memory };
+  expect(await call({ ...asked, attempts: 3, memory }, signal)).toMatchObject({
+    done: [{ suffix: 'submitted' }],
+  });
 });

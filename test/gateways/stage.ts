@@ -37,9 +37,9 @@ export function razorpayAt(baseUrl: string, keyId = 'rzp_test_stage'): Razorpay 
   });
 }
 
-/** Stripe as it is when the first refund meets a failure of Stripe's own: the 500 is saved for the
- * key, and given again. */
-export function failingOnce(stripeUrl: string): string {
+/** Stripe as it is when the first call of a kind meets a failure of Stripe's own: the 500 is saved
+ * for the key, and given again. */
+export function failingOnce(stripeUrl: string, path = '/v1/refunds'): string {
   const saved = new Set<string>();
   const server = Bun.serve({
     port: 0,
@@ -51,7 +51,7 @@ export function failingOnce(stripeUrl: string): string {
       const key = headers.get('idempotency-key') ?? '';
       const broken = (more = {}) => Response.json({ error: {} }, { status: 500, headers: more });
       if (saved.has(key)) return broken({ 'Idempotent-Replayed': 'true' });
-      if (pathname === '/v1/refunds' && method === 'POST' && saved.size === 0) {
+      if (pathname.startsWith(path) && method === 'POST' && saved.size === 0) {
         saved.add(key);
         return broken();
       }
