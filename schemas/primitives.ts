@@ -67,7 +67,9 @@ export const BasisPoints = Type.Integer({
 const DAY =
   '(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|' +
   '02-(?:0[1-9]|1\\d|2[0-8])';
-const LEAP_YEAR = '\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00';
+/** From 1 on: Postgres has no year 0. */
+const YEAR = '\\d{3}[1-9]|\\d\\d[1-9]\\d|\\d[1-9]\\d\\d|[1-9]\\d{3}';
+const LEAP_YEAR = '\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00';
 
 /**
  * RFC 3339 in UTC, days that the calendar has only. The pattern is ours, since named formats are
@@ -75,7 +77,7 @@ const LEAP_YEAR = '\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[1357
  */
 export const Time = Type.String({
   pattern:
-    `^(?:\\d{4}-(?:${DAY})|(?:${LEAP_YEAR})-02-29)` +
+    `^(?:(?:${YEAR})-(?:${DAY})|(?:${LEAP_YEAR})-02-29)` +
     'T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?Z$',
   description: 'RFC 3339 time in UTC.',
   examples: ['2026-01-31T12:00:00Z'],

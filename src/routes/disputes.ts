@@ -49,7 +49,7 @@ function listDisputes({ sql }: CommandParts): Route {
       const { limit, after } = readPage(query, isTimeAnd(DisputeId));
       const rows = await disputesOf(sql, tenant, query, { before: after, limit: limit + 1 });
       const cursorOf = (row: DisputeRow): string =>
-        `${row.created_at.replace('+00:00', 'Z')}/${row.id}`;
+        `${new Date(row.created_at).toISOString()}/${row.id}`;
       return json(200, page(rows, limit, cursorOf, summaryOf));
     },
   });

@@ -23,6 +23,8 @@ import {
 const grainMs: Record<Grain, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 /** A day of minutes, two months of hours, four years of days. */
 const POINTS_MAX = 1_500;
+/** What Postgres and JSON can say of a time, and more than is needed of it. */
+const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2000, 0, 1), Date.UTC(9000, 0, 1)];
 /** Where `from` is not said. */
 const LOOK_BACK_MS = 86_400_000;
 /** Of all series together: some 4 MB of JSON. */
@@ -86,6 +88,8 @@ function rangeOf(query: PaymentAnalyticsQuery, nowMs: number): Asked {
   const toMs = Math.ceil(untilMs / step) * step;
   const sinceMs = from === undefined ? untilMs - LOOK_BACK_MS : Date.parse(from);
   const fromMs = Math.floor(sinceMs / step) * step;
+  if (fromMs < EARLIEST_MS || toMs > LATEST_MS)
+    throw problem(422, 'invalid_request', 'Payments are of the years 2000 to 9000.');
   if (!(fromMs < toMs)) throw problem(422, 'invalid_request', '`from` is to be before `to`.');
   if ((toMs - fromMs) / step > POINTS_MAX) {
     const detail = `More than ${POINTS_MAX} intervals: ask for less, or for longer ones.`;

@@ -227,6 +227,8 @@ test('a stranger sees nothing, a key without the scope is refused, bad questions
     { from: range.from, to: range.from },
     { interval: 'minute' },
     { interval: 'minute', group_by: 'status', to: new Date(baseMs + 24 * hour).toISOString() },
+    { from: '0000-01-01T00:00:00Z', to: '0000-01-02T00:00:00Z' },
+    { from: '9999-12-31T00:00:00Z', to: '9999-12-31T23:59:59Z', interval: 'day' },
     { tenant: '1' },
   ];
   for (const query of bad)

@@ -147,4 +147,12 @@ test('a deadline is reminded of once, and not where the end is known', () => {
     played([...captured, ...steps]).rows.filter(({ table }) => table === 'disputes').length;
   expect(rows(open, reminded(due), reminded(due))).toBe(2);
   expect(rows(open, said('won'), reminded(due))).toBe(2);
+  const told = (...steps: Step[]) =>
+    played([...captured, ...steps]).rows.filter(
+      ({ table, values }) => table === 'notices' && values['type'] === 'dispute.due_soon',
+    ).length;
+  expect(told(open, reminded(due), reminded(due))).toBe(1);
+  expect(told(open, evidence('evd_1'), reminded(due))).toBe(0);
+  const later = '2026-02-09T00:00:00Z';
+  expect(told(open, reminded(due), said('opened', { due_by: later }), reminded(later))).toBe(2);
 });

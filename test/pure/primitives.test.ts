@@ -31,6 +31,12 @@ const leapDays: [day: string, exists: boolean][] = [
   ['2026-02-29', false],
   ['2026-02-30', false],
   ['2026-04-31', false],
+  // Postgres has no year 0.
+  ['0000-01-01', false],
+  ['0000-02-29', false],
+  ['0001-01-01', true],
+  ['0010-12-31', true],
+  ['0400-02-29', true],
 ];
 
 for (const [day, is] of leapDays)
