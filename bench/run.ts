@@ -35,6 +35,7 @@ import { rulesBench } from './rules.ts';
 import { stallsBench } from './stalls.ts';
 import { validateBench } from './validate.ts';
 import { verifyBench } from './verify.ts';
+import { webhooksInBench } from './webhooks-in.ts';
 
 /** Run by name, and all of them when none is named. */
 const benches: Record<string, (options: BenchOptions) => Comparison[]> = {
@@ -63,6 +64,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
   reads: readsBench,
   recovery: recoveryBench,
   risk: riskBench,
+  'webhooks-in': webhooksInBench,
   stalls: stallsBench,
   verify: verifyBench,
 };
