@@ -102,6 +102,8 @@ export class Guard {
       }
       const unreadable = this.readHead(context);
       if (unreadable) return this.answer(context, unreadable);
+      const unwelcome = route.refusesUnread && (await route.refusesUnread(context as never));
+      if (unwelcome) return this.answer(context, unwelcome);
       if (this.body) {
         const sent = await this.readings.begin(context, this.bodyBytesMax, this.rawBody);
         this.readings.end(context);

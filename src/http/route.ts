@@ -108,6 +108,9 @@ export interface Route<
   body?: Body;
   /** The schema is for the document only; the handler checks item by item. */
   bodyCheckedByHandler?: boolean;
+  /** Of a route without a key: who is refused before a byte of the body is read, so that strangers
+   * take no room from others. Of the context, the body, the query and the key are not there yet. */
+  refusesUnread?(context: Context<never, Static<Params>, never>): Promise<Problem | null>;
   /** The handler is given the bytes, which a signature is over, and reads them itself. */
   rawBody?: boolean;
   /** By content type, for the document, where they are not the same. */

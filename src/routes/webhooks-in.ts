@@ -63,6 +63,12 @@ export function webhookRoutes(parts: WebhookParts): Route[] {
       accepts: true,
       params: closed({ endpoint: Endpoint }),
       body: Type.Object({}),
+      async refusesUnread({ params: { endpoint } }) {
+        const account = await parts.gateways.endpointOf(endpoint);
+        if (account?.gateway === gateway) return null;
+        count(gateway, null, 'unknown_endpoint');
+        return refused();
+      },
       rawBody: true,
       bodyBytesMax: WEBHOOK_BYTES_MAX,
       answers: { 202: { description: 'Kept; workers read it.', schema: WebhookTaken } },
@@ -98,10 +104,8 @@ async function take(
 ): Promise<Outcome> {
   const { body, params, headers, traceparent = null } = context;
   const account = await gateways.endpointOf(params.endpoint);
-  if (account?.gateway !== gateway) {
-    count(gateway, null, 'unknown_endpoint');
-    return refused();
-  }
+  // Deleted while the body came.
+  if (account?.gateway !== gateway) return refused();
   const text = signedText(gateway, body, headers, account.secrets, clock());
   if (text === null) {
     count(gateway, null, 'bad_signature');

@@ -177,7 +177,7 @@ test('what is not signed as it should be is refused alike, and leaves no trace',
       detail: 'The address or the signature is not right.',
     });
   }
-  expect((await post('/v1/webhooks/razorpay/whi_1', text, good)).status).toBe(422);
+  expect((await post('/v1/webhooks/razorpay/whi_1', text, good)).status).toBe(400);
   expect((await post('/v1/webhooks/paypal/whi_1', text, good)).status).toBe(404);
   const plain = await door.call('POST', paths.razorpay, {
     ...{ key: null, body: text, headers: { 'Content-Type': 'text/plain', ...good } },
@@ -192,6 +192,24 @@ test('what is not signed as it should be is refused alike, and leaves no trace',
     ),
   );
   expect(traces.map(({ status }) => status)).toEqual([404, 404, 404]);
+});
+
+test('a stranger is refused before the body has come', async () => {
+  const { hostname, port } = new URL(door.url);
+  const answered = Promise.withResolvers<string>();
+  const socket = await Bun.connect({
+    ...{ hostname, port: Number(port) },
+    socket: {
+      data: (_, bytes) => answered.resolve(bytes.toString()),
+      close: () => answered.resolve('closed'),
+    },
+  });
+  socket.write(
+    `POST /v1/webhooks/stripe/whi_${'0'.repeat(40)} HTTP/1.1\r\nHost: x\r\n` +
+      'Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n{',
+  );
+  expect(await answered.promise).toStartWith('HTTP/1.1 400');
+  socket.end();
 });
 
 test('a signed webhook is the tenant of its endpoint, whatever key comes with it', async () => {
