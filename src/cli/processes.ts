@@ -12,8 +12,7 @@ export function addProcesses(program: Command): void {
     .action(async () => {
       const config = processConfig('ingress');
       const { runIngress } = await import('../ingress.ts');
-      await runIngress(config);
-      process.exit(0);
+      await toItsEnd(runIngress(config));
     });
   program
     .command('worker')
@@ -21,8 +20,7 @@ export function addProcesses(program: Command): void {
     .action(async () => {
       const config = processConfig('worker');
       const { runWorker } = await import('../../consumers/main.ts');
-      await runWorker(config);
-      process.exit(0);
+      await toItsEnd(runWorker(config));
     });
   program
     .command('effects')
@@ -30,9 +28,21 @@ export function addProcesses(program: Command): void {
     .action(async () => {
       const config = processConfig('effects');
       const { runEffects } = await import('../effects/main.ts');
-      await runEffects(config);
-      process.exit(0);
+      await toItsEnd(runEffects(config));
     });
+}
+
+/** Then the process ends, also when it could not start: connections would keep it, doing nothing,
+ * and whoever supervises it would never know. */
+async function toItsEnd(running: Promise<void>): Promise<void> {
+  try {
+    await running;
+  } catch (error) {
+    // After the error was told, and has become an exit code.
+    setImmediate(() => process.exit());
+    throw error;
+  }
+  process.exit(0);
 }
 
 function processConfig(verb: string): ReturnType<typeof withServers> {
