@@ -88,7 +88,8 @@ async function run(stage: Stage, plan: Plan, say: (line: string) => void): Promi
   const wallS = (performance.now() - startMs) / 1_000;
   const verdict = judge(await evidenceOf(stage, shop));
   const { ok: verified, said } = await stage.verify();
-  const wrong = [...shop.tally.wrong, ...verdict.wrong, ...(verified ? [] : [said])];
+  const { deaths } = stage;
+  const wrong = [...deaths, ...shop.tally.wrong, ...verdict.wrong, ...(verified ? [] : [said])];
   if (wrong.length > 0) say(await postMortems(stage, wrong));
   const told = webhooks ? await webhookCounts(stage) : null;
   return {
@@ -132,6 +133,7 @@ async function atRest(stage: Stage, say: (line: string) => void): Promise<void> 
   const deadline = Date.now() + REST_WITHIN_MS;
   let before = '';
   for (let empty = 0; empty < 2; await Bun.sleep(LOOK_MS)) {
+    if (stage.deaths.length > 0) throw new Error(stage.deaths.join('\n'));
     const left = Object.entries(await stage.left()).filter(([, count]) => count > 0);
     const now = left.map(([what, count]) => `${count} ${what}`).join(', ');
     empty = now === '' ? empty + 1 : 0;

@@ -35,6 +35,10 @@ const accounts = {
 
 export class Stage {
   private readonly kept: Kept[] = [];
+  /** Of processes that nobody killed, with what they said last. */
+  readonly deaths: string[] = [];
+
+  private killed: Started | null = null;
 
   private constructor(
     private readonly ground: Ground,
@@ -87,7 +91,16 @@ export class Stage {
       PROCESS_NAME: `${verb}-${number}`,
     };
     if (verb === 'ingress') environment['PORT'] = String(await findFreePort());
-    this.kept.push({ verb, environment, process: await startProcess(verb, environment) });
+    const kept = { verb, environment, process: await startProcess(verb, environment) };
+    this.kept.push(kept);
+    this.watch(kept);
+  }
+
+  private watch({ verb, process: one }: Kept): void {
+    void one.exited.then((code) => {
+      if (one === this.killed) return;
+      this.deaths.push(`${verb} ended by itself with ${code}: ${one.output().slice(-500)}`);
+    });
   }
 
   private async openAccounts(): Promise<void> {
@@ -118,8 +131,10 @@ export class Stage {
       return;
     }
     const one = this.kept.find(({ verb }) => verb === target)!;
+    this.killed = one.process;
     await one.process.kill('SIGKILL');
     one.process = await startProcess(target, one.environment);
+    this.watch(one);
   }
 
   /** What is still to be done, by what it is. Also what a payment cost, where nobody said it yet. */
