@@ -1,6 +1,7 @@
 // Card numbers have no place here: a request that carries one, in whatever field, is refused before
 // anything of it is kept. Tokens, ids and amounts pass.
 // Invariant: what looks like a card number is named by its pointer and never repeated.
+import { hasIssuedNumber, passesLuhn } from './issued-numbers.ts';
 import { problem } from './problem.ts';
 
 /** 13 to 19 digits, apart by single spaces or dashes at most (ISO/IEC 7812-1). */
@@ -19,8 +20,10 @@ export function refuseCardNumbers(body: unknown): void {
 }
 
 function* pointersOf(value: unknown, pointer: string): Generator<string> {
-  if (typeof value === 'string') {
-    if (hasCardNumber(value)) yield pointer;
+  if (typeof value === 'string' || typeof value === 'number') {
+    // Of money, which is checked by its shape, any whole number is as good as another.
+    const isAmount = typeof value === 'number' && pointer.endsWith('/amount');
+    if (!isAmount && hasCardNumber(String(value))) yield pointer;
   } else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) yield* pointersOf(item, `${pointer}/${index}`);
   } else if (value !== null && typeof value === 'object') {
@@ -43,16 +46,5 @@ export function hasCardNumber(text: string): boolean {
   if (text.length < 13) return false;
   for (const [found] of text.matchAll(DIGITS))
     if (passesLuhn(found.replace(/[ -]/g, ''))) return true;
-  return false;
-}
-
-/** The check digit of ISO/IEC 7812-1, annex B: every second digit from the right is doubled. */
-function passesLuhn(digits: string): boolean {
-  let sum = 0;
-  for (let place = 0; place < digits.length; place++) {
-    const digit = Number(digits[digits.length - 1 - place]);
-    const doubled = place % 2 === 1 ? digit * 2 : digit;
-    sum += doubled > 9 ? doubled - 9 : doubled;
-  }
-  return sum % 10 === 0;
+  return hasIssuedNumber(text);
 }

@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis';
 import { ANSWER_MEMORY_MS, type AnswerText } from '../cache/redemption-scripts.ts';
 import { sendTogether } from '../io/one-write.ts';
 import { TooFewReplicas, replicated } from '../io/replicas.ts';
+import { hasIssuedNumber } from './issued-numbers.ts';
 import { Problem, problem } from './problem.ts';
 import { Answer, type Outcome } from './route.ts';
 
@@ -208,8 +209,12 @@ export function idempotencyKeyOf(headers: Headers): string | Problem {
   if (!given) return problem(400, 'idempotency_key_missing', 'Send an Idempotency-Key header.');
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(given);
   const key = quoted ? quoted[1]!.replace(/\\(["\\])/g, '$1') : given;
-  if (visibleAscii.test(key)) return key;
-  return problem(400, 'malformed_request', 'Idempotency-Key takes 1 to 128 visible characters.');
+  if (!visibleAscii.test(key))
+    return problem(400, 'malformed_request', 'Idempotency-Key takes 1 to 128 visible characters.');
+  // It is kept for a day.
+  if (hasIssuedNumber(key))
+    return problem(422, 'card_number_refused', 'The Idempotency-Key looks like a card number.');
+  return key;
 }
 
 /** Of what the request says, not of how it is written: member order and spaces do not matter. */

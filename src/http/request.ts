@@ -1,5 +1,6 @@
 // What a request says before its meaning is looked at: id, trace, address, type, path and query.
 // Invariant: nothing a caller can send makes any of this throw.
+import { hasIssuedNumber } from './issued-numbers.ts';
 import { type Problem, problem } from './problem.ts';
 
 const visibleAscii = /^[\x21-\x7e]{1,128}$/;
@@ -9,10 +10,10 @@ const traceparentForm = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16
 const processMark = crypto.randomUUID().replaceAll('-', '').slice(0, 16);
 let requestCount = 0;
 
-/** The caller's X-Request-Id when it is usable, else one of ours. */
+/** The caller's X-Request-Id when it is usable, else one of ours: it is logged. */
 export function requestIdOf(headers: Headers): string {
   const given = headers.get('x-request-id');
-  if (given !== null && visibleAscii.test(given)) return given;
+  if (given !== null && visibleAscii.test(given) && !hasIssuedNumber(given)) return given;
   requestCount++;
   return `req_${processMark}${requestCount.toString(36).padStart(8, '0')}`;
 }

@@ -167,6 +167,8 @@ function listPayments({ sql, settlement, recentPayments }: PaymentParts): Route 
     answers: { 200: { description: 'A page.', schema: pageOf(Payment) } },
     examples: [{ name: 'none yet', status: 200, query: { customer_id: 'c_nobody' } }],
     async handler({ tenant, query }) {
+      // The page is kept under the customer.
+      refuseCardNumbers(query);
       const { limit, after } = readPage(query, isTimeAnd(PaymentId));
       const { customer_id: customer } = query;
       await reach(settlement, query.at_least);
