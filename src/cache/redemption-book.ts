@@ -278,7 +278,7 @@ export class RedemptionBook {
   }
 
   /** A reservation whose time is up may still wait to be swept. */
-  private stillHolds({ status, record }: StoredRedemption): boolean {
+  stillHolds({ status, record }: StoredRedemption): boolean {
     return status === 'committed' || (status === 'reserved' && this.now() < record.expiresAt);
   }
 

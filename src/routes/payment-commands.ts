@@ -18,12 +18,14 @@ import {
   RefundRequest,
 } from '../../schemas/payments.ts';
 import { Position, closed } from '../../schemas/primitives.ts';
+import type { RedemptionBook } from '../cache/redemption-book.ts';
 import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, carryOutCommand, timeOfId } from '../http/command.ts';
 import { type ProblemCode, catalogue, problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
 import { paymentOf } from '../store/payments.ts';
 import { type PaymentBody, paymentAnswer } from './payment-answer.ts';
+import { refuseUnheld } from './payment-redemption.ts';
 
 /** How long a command waits for the ledger before it is answered 202. */
 const WAIT_MS = 5_000;
@@ -44,7 +46,9 @@ type Money = { amount: number; currency: string };
 type CommandContext<Body> = Context<Body, { id: string }>;
 type Command = { definition: EventDefinition; id: string; data: object };
 
-export function paymentCommandRoutes(parts: CommandParts): Route[] {
+type PaymentCommandParts = CommandParts & { coupons: { book: RedemptionBook } };
+
+export function paymentCommandRoutes(parts: PaymentCommandParts): Route[] {
   return [
     capture(parts),
     cancel(parts),
@@ -122,7 +126,7 @@ function refund(parts: CommandParts): Route {
   });
 }
 
-function review(parts: CommandParts, action: string, verdict: string): Route {
+function review(parts: PaymentCommandParts, action: string, verdict: string): Route {
   return commandRoute({
     name: `${action}Payment`,
     action,
@@ -132,7 +136,9 @@ function review(parts: CommandParts, action: string, verdict: string): Route {
     answer: Payment,
     example: { reason: 'Known buyer.' },
     async handler(context) {
-      await existing(parts, context);
+      const payment = await existing(parts, context);
+      if (verdict === 'approved' && payment.status === 'requires_review')
+        await refuseUnheld(parts.coupons.book, context.tenant, payment);
       const { id } = context.params;
       const { actor, requested_at: at } = askedBy(context);
       return await carryOut(parts, context, {

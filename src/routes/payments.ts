@@ -23,6 +23,7 @@ import { type Context, type Outcome, type Route, defineRoute, json } from '../ht
 import { paymentOf, paymentsOf } from '../store/payments.ts';
 import { formatPosition } from '../stream/topology.ts';
 import { paymentAnswer, type PaymentBody } from './payment-answer.ts';
+import { refuseUnheld } from './payment-redemption.ts';
 
 export interface PaymentParts extends CommandParts {
   coupons: { book: RedemptionBook };
@@ -85,7 +86,7 @@ function createPayment(parts: PaymentParts): Route {
 async function create(parts: PaymentParts, context: Context<PaymentRequest>): Promise<Outcome> {
   const { tenant, body, key, traceparent } = context;
   refuseCardNumbers(body);
-  await refuseUnheld(parts.coupons.book, tenant, body.redemption_id);
+  await refuseUnheld(parts.coupons.book, tenant, body);
   const id = `pay_${context.onceId}`;
   const risk = await parts.assess(tenant, id, { body, ip: buyerIp(context) });
   const { amount, customer_id, method, capture = 'automatic' } = body;
@@ -108,19 +109,6 @@ async function create(parts: PaymentParts, context: Context<PaymentRequest>): Pr
   const { topic, partition, offset } = await appendEvent(parts, event);
   const position = formatPosition(topic, partition, offset);
   return json(202, { id, status: statusOf[risk.decision], position });
-}
-
-/** What the buyer was promised must still be held for him. */
-async function refuseUnheld(
-  book: RedemptionBook,
-  tenant: number,
-  id: string | undefined,
-): Promise<void> {
-  if (id === undefined) return;
-  const found = await book.get(tenant, id);
-  if (!found) throw problem(409, 'redemption_unknown', 'No redemption has this `redemption_id`.');
-  if (found.status === 'released')
-    throw problem(409, 'already_released', 'The redemption is not held any more: reserve anew.');
 }
 
 function buyerIp({ body: { customer_ip: named }, ip }: Context<PaymentRequest>): string {

@@ -149,7 +149,9 @@ describe('with rules of its own', () => {
     });
     const redemption = async () =>
       (await client.get(`/v1/redemptions/${String(reserved['id'])}`)).body['status'];
-    const { id, status } = await pay({ redemption_id: reserved['id'], ...dollars(63_000) });
+    const { id, status } = await pay({
+      ...{ redemption_id: reserved['id'], customer_id: 'c_risky', ...dollars(63_000) },
+    });
     expect(status).toBe('requires_review');
     expect(await redemption()).toBe('reserved');
     await ask(`/v1/payments/${id}/reject`, { reason: 'Not this one.' });
