@@ -22,6 +22,9 @@ export type PaymentStack = Stack & {
   ask(path: string, body: object, headers?: Record<string, string>): Promise<Reply>;
   /** Gives the payment as soon as it is in that status. */
   becomes(id: string, status: string): Promise<PaymentView>;
+  /** What its processes printed so far. */
+  printed(): string;
+  pids: readonly number[];
 };
 
 const accounts = {
@@ -46,12 +49,14 @@ export async function openPayments(
     ...settings,
   });
   const tenant = await stack.createTenant(name);
-  const [ingress] = await Promise.all([
+  const processes = await Promise.all([
     stack.startIngress(),
     stack.startWorker(),
     stack.startEffects(),
   ]);
-  const client = new Client(ingress.url, tenant.key);
+  const printed = () => processes.map((each) => each.output()).join('');
+  const pids = processes.map(({ pid }) => pid);
+  const client = new Client(processes[0].url, tenant.key);
   for (const [gateway, account] of Object.entries(accounts))
     await client.put(`/v1/gateways/${gateway}`, account);
   const ask: PaymentStack['ask'] = (path, body, headers = {}) =>
@@ -61,7 +66,7 @@ export async function openPayments(
       const { body } = await client.get<PaymentView>(`/v1/payments/${id}`);
       return body.status === status ? body : null;
     });
-  return { ...stack, sandbox, client, tenant: tenant.id, ask, becomes };
+  return { ...stack, sandbox, client, tenant: tenant.id, ask, becomes, printed, pids };
 }
 
 export const card = (more: object = {}): object => ({
