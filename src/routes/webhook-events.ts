@@ -3,7 +3,7 @@
 import { Type } from '@sinclair/typebox';
 import { ClientId, closed } from '../../schemas/primitives.ts';
 import { Endpoint, WebhookEvent, WebhookEventWhole, WebhookType } from '../../schemas/webhooks.ts';
-import { page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
+import { isTimeAnd, page, pageOf, pageQuery, readPage } from '../http/cursor.ts';
 import { problem } from '../http/problem.ts';
 import { redacted } from '../http/redaction.ts';
 import { type Route, defineRoute, json } from '../http/route.ts';
@@ -11,6 +11,8 @@ import type { Sql } from '../io/postgres.ts';
 import { webhookEventOf, webhookEventsOf } from '../store/webhook-events.ts';
 
 const read = { tag: 'webhooks', scope: 'payments:write', limit: 'requests' } as const;
+
+const isPlace = isTimeAnd({ pattern: '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$' });
 
 export function webhookEventRoutes({ sql }: { sql: Sql }): Route[] {
   const list = defineRoute({
@@ -27,7 +29,7 @@ export function webhookEventRoutes({ sql }: { sql: Sql }): Route[] {
     answers: { 200: { description: 'A page.', schema: pageOf(WebhookEvent) } },
     examples: [{ name: 'none yet', status: 200, query: { type: 'payment_intent.succeeded' } }],
     async handler({ tenant, query }) {
-      const { limit, after } = readPage(query);
+      const { limit, after } = readPage(query, isPlace);
       const { endpoint, type } = query;
       const before = placeOf(after);
       const rows = await webhookEventsOf(sql, tenant, { endpoint, type, before, limit: limit + 1 });
@@ -59,13 +61,7 @@ export function webhookEventRoutes({ sql }: { sql: Sql }): Route[] {
   return [list, get];
 }
 
-const placeForm =
-  /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z)\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-
 function placeOf(after: string | null): { at: string; key: string } | null {
-  if (after === null) return null;
-  const [, at, key] = placeForm.exec(after) ?? [];
-  if (at === undefined || key === undefined || Number.isNaN(Date.parse(at)))
-    throw problem(400, 'malformed_request', 'The cursor is not one that we gave.');
-  return { at, key };
+  const [at, key] = after?.split('/') ?? [];
+  return at !== undefined && key !== undefined ? { at, key } : null;
 }

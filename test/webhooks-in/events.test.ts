@@ -13,6 +13,7 @@ const account = {
   ...{ email: 'payments@shop.example', contact: '+919900000000' },
 };
 const COUNT = 7;
+const NOBODY = '00000000-0000-0000-0000-000000000000';
 let path = '';
 let endpoint = '';
 
@@ -84,7 +85,8 @@ describe('the list', () => {
     ['?limit=0', 422],
     ['?other=1', 422],
     [`?cursor=${Buffer.from('1:nonsense').toString('base64url')}`, 400],
-    [`?cursor=${Buffer.from('1:2026-99-99T00:00:00.000Z/x').toString('base64url')}`, 400],
+    [`?cursor=${Buffer.from('1:2026-01-01T00:00:00.000Z/x').toString('base64url')}`, 400],
+    [`?cursor=${Buffer.from(`1:2026-02-30T00:00:00.000Z/${NOBODY}`).toString('base64url')}`, 400],
   ])('%s is %p', async (query, status) => {
     expect((await list(query)).status).toBe(status);
   });
@@ -104,6 +106,24 @@ test('one of them is shown with what was sent, its tokens gone', async () => {
   expect(journey.text).not.toContain('token_Secret1');
   expect((await door.call('GET', '/v1/webhook-events/nothing')).status).toBe(404);
 });
+
+test('a refund of a payment that nobody knows is looked for, and unrelated at last', async () => {
+  const entity = { id: 'rfnd_1', amount: 5, currency: 'INR', status: 'processed', notes: [] };
+  await send('E_lost', 'refund.processed', {
+    refund: { entity: { ...entity, payment_id: 'p_1' } },
+  });
+  const journey = `/v1/events/razorpay:${endpoint}:E_lost`;
+  expect((await door.call('GET', journey)).body).toMatchObject({
+    status: 'deferred',
+    reason: 'payment_unknown',
+  });
+  await eventually('it has waited long enough', async () => {
+    const { data } = await list('?type=refund.processed');
+    return data[0]?.result === 'unrelated';
+  });
+  expect((await door.call('GET', journey)).body).toMatchObject({ status: 'posted', entries: [] });
+  expect(await door.stack.owner`select from dead_letters`).toHaveLength(0);
+}, 30_000);
 
 test('a stranger sees none, and without the scope nobody does', async () => {
   const theirs = await door.stack.createTenant('webhook_events_strangers');
