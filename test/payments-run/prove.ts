@@ -51,7 +51,7 @@ async function main(): Promise<number> {
     ...{ payments: Number(values.payments), seed: Number(values.seed) },
     ...{ clients: Number(values.clients), kill: values.kill ? 'all' : 'none' },
     ...{ webhooks: values.webhooks, leftOut: values.webhooks ? [] : toldByWebhook },
-    ...{ downMs: DOWN_MS, holdMs: HOLD_MS },
+    ...{ downMs: DOWN_MS, holdMs: HOLD_MS, pendingMs: 2_000 },
   };
   console.error(`seed ${plan.seed}`);
   const result = await provePayments(plan, (line) => console.error(line));

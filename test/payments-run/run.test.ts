@@ -9,7 +9,7 @@ test('books are the gateways’ own after requests without answers, outages and 
       ...{ payments: 150, seed: 11, clients: 40, kill: 'worker', webhooks: true },
       // A minute passes before an undecided one is asked for again.
       leftOut: ['decided later', 'declined later'],
-      ...{ downMs: 500, holdMs: 200 },
+      ...{ downMs: 500, holdMs: 200, pendingMs: 200 },
     },
     () => {},
   );

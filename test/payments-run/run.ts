@@ -20,6 +20,8 @@ export interface Plan extends TroublePlan {
   leftOut: readonly WishKind[];
   /** How long the sandbox holds a request that it does not answer. */
   holdMs: number;
+  /** How long it takes over methods that take their time, and over refunds that bounce. */
+  pendingMs: number;
 }
 
 export interface WebhookCounts {
@@ -44,7 +46,9 @@ export interface RunResult extends Verdict {
 /** More of them undecided, and the buyers wait: a shop has so many open at once, not all. */
 const UNDECIDED_MAX = 1_500;
 const LOOK_MS = 250;
-const REST_WITHIN_MS = 300_000;
+const REST_WITHIN_MS = 600_000;
+/** Longer than anything is on its way. */
+const SETTLING_MS = 500;
 
 export async function provePayments(plan: Plan, say: (line: string) => void): Promise<RunResult> {
   const stage = await Stage.open(plan.kill === 'all');
@@ -56,9 +60,9 @@ export async function provePayments(plan: Plan, say: (line: string) => void): Pr
 }
 
 async function run(stage: Stage, plan: Plan, say: (line: string) => void): Promise<RunResult> {
-  const { payments, seed, clients, webhooks, leftOut, holdMs: hold_ms } = plan;
+  const { payments, seed, clients, webhooks, leftOut } = plan;
   if (webhooks) await stage.listenToWebhooks(webhookFaults);
-  const trouble = { hold_ms, faults };
+  const trouble = { hold_ms: plan.holdMs, pending_ms: plan.pendingMs, faults };
   await stage.sandbox.set({ seed, stripe: trouble, razorpay: trouble });
   const wishes = wishesOf(payments, seed, leftOut);
   const shop = new Shop(stage, seededRandom(seed));
@@ -84,7 +88,7 @@ async function run(stage: Stage, plan: Plan, say: (line: string) => void): Promi
   await pace.stop();
   const askedS = (performance.now() - startMs) / 1_000;
   say(`all was asked for in ${askedS.toFixed(1)} s; waiting until nothing is left to do`);
-  await atRest(stage, say);
+  await atRest(stage, plan.pendingMs + SETTLING_MS, say);
   const wallS = (performance.now() - startMs) / 1_000;
   const verdict = judge(await evidenceOf(stage, shop));
   const { ok: verified, said } = await stage.verify();
@@ -128,15 +132,15 @@ class Pace {
   }
 }
 
-/** Nothing left twice in a row: what was on its way between two places is seen by one of them. */
-async function atRest(stage: Stage, say: (line: string) => void): Promise<void> {
+/** Nothing left for so long: what is on its way between two places, or lies with a bank, comes. */
+async function atRest(stage: Stage, forMs: number, say: (line: string) => void): Promise<void> {
   const deadline = Date.now() + REST_WITHIN_MS;
   let before = '';
-  for (let empty = 0; empty < 2; await Bun.sleep(LOOK_MS)) {
+  for (let emptyAtMs = Infinity; Date.now() < emptyAtMs + forMs; await Bun.sleep(LOOK_MS)) {
     if (stage.deaths.length > 0) throw new Error(stage.deaths.join('\n'));
     const left = Object.entries(await stage.left()).filter(([, count]) => count > 0);
     const now = left.map(([what, count]) => `${count} ${what}`).join(', ');
-    empty = now === '' ? empty + 1 : 0;
+    emptyAtMs = now === '' ? Math.min(emptyAtMs, Date.now()) : Infinity;
     if (now !== before) say(`  left: ${now || 'nothing'}`);
     before = now;
     if (Date.now() > deadline) throw new Error(`it did not come to rest: ${now}`);
