@@ -71,6 +71,7 @@ const studies: Record<string, (args: readonly string[]) => Promise<number>> = {
 
 const USAGE = `usage: bench [name ...] [--seconds n] [--rounds n]
        bench end-to-end [--rate events a second] [--batch events a request]
+       bench payments [--rate payments a second]
        bench <study> [options]
 names:   ${Object.keys(benches).join(', ')}
 studies: ${Object.keys(studies).join(', ')}`;
