@@ -68,7 +68,7 @@ function capture(parts: CommandParts): Route {
     example: {},
     async handler(context) {
       const payment = await existing(parts, context);
-      const amount = amountOf(context.body.amount, payment.currency, payment.authorized);
+      const amount = amountOf(context.body.amount, payment, payment.authorized);
       return await carryOut(parts, context, {
         definition: CaptureRequested,
         id: `evt_${context.onceId}`,
@@ -107,9 +107,8 @@ function refund(parts: CommandParts): Route {
     example: {},
     async handler(context) {
       const payment = await existing(parts, context);
-      const left = payment.captured - heldBack(payment);
       const { amount: given, reason } = context.body;
-      const amount = amountOf(given, payment.currency, Math.max(left, 1));
+      const amount = amountOf(given, payment, payment.captured - heldBack(payment));
       const id = `rfd_${context.onceId}`;
       const asked = askedBy(context);
       const why = reason === undefined ? {} : { reason };
@@ -229,10 +228,20 @@ function askedBy({ key, onceId }: Context) {
   return { actor: `key:${key.id}`, requested_at: timeOfId(onceId) };
 }
 
-function amountOf(given: Money | undefined, currency: string, otherwise: number): number {
+/** Without an amount it is all that is left. Where nothing is, nothing is asked for: by the time
+ * that the rule looks there may be something, and that is not what was meant. */
+function amountOf(
+  given: Money | undefined,
+  { currency, status }: PaymentBody,
+  left: number,
+): number {
   if (given && given.currency !== currency)
     throw problem(409, 'currency_mismatch', 'The payment is in another currency.');
-  return given?.amount ?? otherwise;
+  if (given) return given.amount;
+  if (left > 0) return left;
+  const isAsked = status === 'captured' || status === 'partially_refunded';
+  const code = isAsked ? 'amount_too_large' : 'wrong_status';
+  throw problem(409, code, catalogue[code].about);
 }
 
 function heldBack({ refunds }: PaymentBody): number {

@@ -46,6 +46,22 @@ test('of a thousand refunds at once those succeed that the sum allows', async ()
   expect(back).toEqual(Array.from({ length: 9 }, () => -500));
 });
 
+test('without an amount nothing is asked for where nothing is left', async () => {
+  await sandbox.control('PATCH', '/settings', { stripe: { latency_median_ms: 300 } });
+  const { body } = await ask('/v1/payments', card(MINE), { prefer: 'wait=ledger' });
+  const id = body['id'] as string;
+  const whole = (action: string) => ask(`/v1/payments/${id}/${action}`, {});
+  const early = [await whole('refunds'), await whole('capture')];
+  await sandbox.control('PATCH', '/settings', { stripe: { latency_median_ms: 0 } });
+  await becomes(id, 'captured');
+  const late = [await whole('capture'), await whole('refunds'), await whole('refunds')];
+  expect([...early, ...late].map(({ status }) => status)).toEqual([409, 409, 409, 200, 409]);
+  // What the rule would not even have read is a dead letter.
+  const [row] = await stack.owner`select count(*)::int as letters from dead_letters`;
+  expect(row!['letters']).toBe(0);
+  expect(await becomes(id, 'refunded')).toMatchObject({ refunded: 4_999 });
+});
+
 test('of captures and cancels at once, one is carried out', async () => {
   const ids = await Promise.all(
     Array.from({ length: 5 }, () => paid('authorized', { capture: 'manual' })),
