@@ -23,9 +23,12 @@ export function findFreePort(host = '127.0.0.1'): Promise<number> {
   });
 }
 
+/** Below those that systems give to connections, among which a row is seldom whole. */
+const ROWS = { from: 10_000, to: 32_000 };
+
 /** The first of so many ports in a row, all free now: the wish, or else any. */
-export async function findPortRow(count: number, wish: number): Promise<number> {
-  for (let port = wish; ; port = await findFreePort())
+export async function findPortRow(count: number, wish = 0): Promise<number> {
+  for (let port = wish; ; port = ROWS.from + Math.floor(Math.random() * (ROWS.to - ROWS.from)))
     if (port !== 0 && (await rowIsFree(port, count))) return port;
 }
 

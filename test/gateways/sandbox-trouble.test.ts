@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SANDBOX_PORTS } from '../../src/gateways/sandbox/sandbox.ts';
+import { findPortRow } from '../../src/supervisor/ports.ts';
 import {
   type Received,
   type World,
@@ -231,7 +233,7 @@ describe('the process', () => {
     );
 
   test('it finds everything again after kill -9, and ends in order when told to', async () => {
-    const port = await threeFreePorts();
+    const port = await findPortRow(SANDBOX_PORTS);
     const client = stripeClient(`http://127.0.0.1:${port + 1}`);
     const first = await start(port);
     await until(() => answers(port));
@@ -255,7 +257,7 @@ describe('the process', () => {
   });
 
   test('a port that is taken is named, and the process ends', async () => {
-    const port = await threeFreePorts();
+    const port = await findPortRow(SANDBOX_PORTS);
     const taken = Bun.serve({ port: port + 2, hostname: '127.0.0.1', fetch: () => new Response() });
     const child = await start(port);
     expect(await child.exited).toBe(69);
@@ -263,27 +265,3 @@ describe('the process', () => {
     await taken.stop(true);
   });
 });
-
-/** Three in a row, of which nobody else takes any: below those that systems give out. */
-async function threeFreePorts(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const servers: ReturnType<typeof Bun.serve>[] = [];
-    try {
-      for (const each of [port, port + 1, port + 2])
-        servers.push(
-          Bun.serve({
-            port: each,
-            hostname: '127.0.0.1',
-            reusePort: false,
-            fetch: () => new Response(),
-          }),
-        );
-      return port;
-    } catch {
-      // Somebody has one of them.
-    } finally {
-      await Promise.all(servers.map((server) => server.stop(true)));
-    }
-  }
-}

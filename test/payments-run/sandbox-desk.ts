@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import type { GatewayName } from '../../schemas/payments.ts';
 import type { Kind, OfKind } from '../../src/gateways/sandbox/objects.ts';
-import { type SandboxUrls, sandboxUrls } from '../../src/gateways/sandbox/sandbox.ts';
+import {
+  SANDBOX_PORTS,
+  type SandboxUrls,
+  sandboxUrls,
+} from '../../src/gateways/sandbox/sandbox.ts';
 import type { SettlementRow } from '../../src/gateways/sandbox/settlement-file.ts';
-import { findFreePort } from '../../src/supervisor/ports.ts';
+import { findPortRow } from '../../src/supervisor/ports.ts';
 import { ROOT } from '../services.ts';
 
 const TRIES = 5;
@@ -21,7 +25,7 @@ export class SandboxDesk {
   /** It takes three ports in a row; where one is taken, others are tried. */
   static async open(home: string): Promise<SandboxDesk> {
     for (let tries = 1; ; tries++) {
-      const port = await findFreePort();
+      const port = await findPortRow(SANDBOX_PORTS);
       const child = Bun.spawn(
         [process.execPath, join(ROOT, 'src/main.ts'), 'sandbox', '--memory'],
         {

@@ -22,7 +22,7 @@ export class Supervised {
         ...process.env,
         LOG_LEVEL: 'warn',
         // Homes run beside each other.
-        SANDBOX_PORT: String(port + 1),
+        SANDBOX_PORT: '0',
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
