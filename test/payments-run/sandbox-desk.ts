@@ -15,6 +15,8 @@ import { ROOT } from '../services.ts';
 
 const TRIES = 5;
 const READY_WITHIN_MS = 15_000;
+/** It ends at once when a port is somebody else's. */
+const ENDED_WITHIN_MS = 100;
 
 export class SandboxDesk {
   private constructor(
@@ -44,11 +46,17 @@ export class SandboxDesk {
     }
   }
 
+  /** Its control answers before the last port is taken: the last one must, and it be alive then. */
   private async ready(): Promise<boolean> {
+    const { control, razorpay } = this.urls;
+    const answers = async (url: string): Promise<boolean> =>
+      (await fetch(url, { keepalive: false }).catch(() => null)) !== null;
     for (const deadline = Date.now() + READY_WITHIN_MS; Date.now() < deadline;) {
       if (this.child.exitCode !== null) return false;
-      const answer = await fetch(`${this.urls.control}/health`).catch(() => null);
-      if (answer?.ok) return true;
+      if ((await answers(`${control}/health`)) && (await answers(razorpay))) {
+        await Bun.sleep(ENDED_WITHIN_MS);
+        return this.child.exitCode === null;
+      }
       await Bun.sleep(25);
     }
     return false;
