@@ -77,7 +77,8 @@ const paymentReviewed = command<Static<(typeof PaymentReviewed)['data']>>({
 const captureRequested = command<Static<(typeof CaptureRequested)['data']>>({
   type: 'capture.requested',
   commandOf: () => 'capture',
-  act(payment, { data: { amount, payment_id: id } }) {
+  act(payment, { data }) {
+    const { payment_id: id, amount = payment.authorized } = data;
     if (amount > payment.authorized) return 'amount_too_large';
     if (amount < payment.authorized && !capturesPart[payment.gateway])
       return 'partial_capture_unsupported';
@@ -108,8 +109,10 @@ const cancelRequested = command<Static<(typeof CancelRequested)['data']>>({
 const refundRequested = command<Static<(typeof RefundRequested)['data']>>({
   type: 'refund.requested',
   commandOf: () => 'refund',
-  act(payment, { data: { payment_id: id, refund_id: refundId, amount } }) {
-    if (amount > refundable(payment)) return 'amount_too_large';
+  act(payment, { data }) {
+    const left = refundable(payment);
+    const { payment_id: id, refund_id: refundId, amount = left } = data;
+    if (left === 0 || amount > left) return 'amount_too_large';
     const refunds = { ...payment.refunds, [refundId]: { amount, status: 'pending' as const } };
     return { after: { ...payment, refunds }, calls: [refundCall(id, payment, refundId, amount)] };
   },

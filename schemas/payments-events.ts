@@ -103,7 +103,8 @@ export const CaptureRequested = defineEvent({
   orderKey,
   data: closed({
     payment_id: PaymentId,
-    amount: Type.Integer({ minimum: 1, maximum: AMOUNT_MAX }),
+    /** Absent: all that is held. */
+    amount: Type.Optional(Type.Integer({ minimum: 1, maximum: AMOUNT_MAX })),
     actor: Actor,
     requested_at: Time,
   }),
@@ -125,7 +126,8 @@ export const RefundRequested = defineEvent({
   data: closed({
     payment_id: PaymentId,
     refund_id: RefundId,
-    amount: Type.Integer({ minimum: 1, maximum: AMOUNT_MAX }),
+    /** Absent: all that is left. */
+    amount: Type.Optional(Type.Integer({ minimum: 1, maximum: AMOUNT_MAX })),
     reason: Type.Optional(Note),
     actor: Actor,
     requested_at: Time,

@@ -115,6 +115,8 @@ export const RefundRequest = closed({
 
 const sum = (description: string) => Type.Integer({ minimum: 0, description });
 
+export const RefundStatus = words('pending', 'succeeded', 'failed');
+
 export const Payment = closed({
   id: PaymentId,
   status: words(...paymentStatuses),
@@ -122,6 +124,13 @@ export const Payment = closed({
   captured: sum('Minor units captured.'),
   refunded: sum('Minor units refunded.'),
   refund_pending: sum('Minor units asked back and not yet confirmed.'),
+  refunds: Type.Array(
+    closed({
+      id: Type.String({ description: 'Ours; `gateway:…` of one that was made at the gateway.' }),
+      amount: Type.Integer(),
+      status: RefundStatus,
+    }),
+  ),
   customer_id: ClientId,
   method: closed({ type: MethodType }),
   capture: words('automatic', 'manual'),

@@ -1,11 +1,13 @@
 // A payment as the API shows it, from the row that its rules keep.
 // Invariant: no token of a method leaves again.
+import type { Static } from '@sinclair/typebox';
 import type {
   DeclineReason,
   GatewayName,
   Payment,
   PaymentRequest,
   PaymentStatus,
+  RefundStatus,
 } from '../../schemas/payments.ts';
 import type { PaymentRow } from '../store/payments.ts';
 
@@ -21,7 +23,7 @@ export interface PaymentBody {
   reference: string | null;
   authorized: number;
   captured: number;
-  refunds: Readonly<Record<string, { amount: number; status: string }>>;
+  refunds: Readonly<Record<string, { amount: number; status: Static<typeof RefundStatus> }>>;
   decline_reason: DeclineReason | null;
   order_id: string | null;
   redemption_id: string | null;
@@ -37,6 +39,7 @@ export function paymentAnswer({ id, body, updatedAt }: PaymentRow<PaymentBody>):
     captured: body.captured,
     refunded: refundsOf(body, 'succeeded'),
     refund_pending: refundsOf(body, 'pending'),
+    refunds: Object.entries(body.refunds).map(([id, refund]) => ({ id, ...refund })),
     customer_id: body.customer_id,
     method: { type: body.method.type },
     capture: body.capture,

@@ -16,6 +16,7 @@ import {
   PaymentId,
   RefundId,
   RefundRequest,
+  RefundStatus,
 } from '../../schemas/payments.ts';
 import { Position, closed } from '../../schemas/primitives.ts';
 import type { RedemptionBook } from '../cache/redemption-book.ts';
@@ -23,7 +24,7 @@ import { refuseCardNumbers } from '../http/card-numbers.ts';
 import { type CommandParts, carryOutCommand, timeOfId } from '../http/command.ts';
 import { type ProblemCode, catalogue, problem } from '../http/problem.ts';
 import { type Context, type Outcome, type Route, defineRoute, json } from '../http/route.ts';
-import { paymentOf } from '../store/payments.ts';
+import { type PaymentRow, paymentOf } from '../store/payments.ts';
 import { type PaymentBody, paymentAnswer } from './payment-answer.ts';
 import { refuseUnheld } from './payment-redemption.ts';
 
@@ -36,7 +37,7 @@ const Pending = closed({ id: Type.String(), status: Type.Literal('pending'), pos
 const Refund = closed({
   id: RefundId,
   payment_id: PaymentId,
-  status: Type.String({ enum: ['pending', 'succeeded', 'failed'] }),
+  status: RefundStatus,
   amount: Type.Integer(),
   position: Position,
 });
@@ -68,11 +69,11 @@ function capture(parts: CommandParts): Route {
     example: {},
     async handler(context) {
       const payment = await existing(parts, context);
-      const amount = amountOf(context.body.amount, payment, payment.authorized);
+      const amount = amountIn(context.body.amount, payment);
       return await carryOut(parts, context, {
         definition: CaptureRequested,
         id: `evt_${context.onceId}`,
-        data: { payment_id: context.params.id, amount, ...askedBy(context) },
+        data: { payment_id: context.params.id, ...amount, ...askedBy(context) },
       });
     },
   });
@@ -107,18 +108,16 @@ function refund(parts: CommandParts): Route {
     example: {},
     async handler(context) {
       const payment = await existing(parts, context);
-      const { amount: given, reason } = context.body;
-      const amount = amountOf(given, payment, payment.captured - heldBack(payment));
+      const { amount, reason } = context.body;
       const id = `rfd_${context.onceId}`;
-      const asked = askedBy(context);
+      const of = { payment_id: context.params.id, refund_id: id };
       const why = reason === undefined ? {} : { reason };
-      const data = { payment_id: context.params.id, refund_id: id, amount, ...why, ...asked };
+      const data = { ...of, ...amountIn(amount, payment), ...why, ...askedBy(context) };
       const command = { definition: RefundRequested, id, data };
-      return await carryOut(parts, context, command, (position) => ({
+      return await carryOut(parts, context, command, ({ body }, position) => ({
         id,
         payment_id: context.params.id,
-        status: 'pending',
-        amount,
+        ...body.refunds[id],
         position,
       }));
     },
@@ -208,7 +207,7 @@ async function carryOut(
   parts: CommandParts,
   { tenant, traceparent, params: { id: paymentId } }: CommandContext<unknown>,
   command: Command,
-  answer?: (position: string) => object,
+  answer: (payment: PaymentRow<PaymentBody>, position: string) => object = paymentAnswer,
 ): Promise<Outcome> {
   const { position, verdict, reason } = await carryOutCommand(
     parts,
@@ -220,32 +219,17 @@ async function carryOut(
     const code = (reason && reason in catalogue ? reason : 'wrong_status') as ProblemCode;
     return problem(409, code, catalogue[code].about);
   }
-  if (answer) return json(200, answer(position));
-  return json(200, paymentAnswer((await paymentOf<PaymentBody>(parts.sql, tenant, paymentId))!));
+  const payment = await paymentOf<PaymentBody>(parts.sql, tenant, paymentId);
+  return json(200, answer(payment!, position));
 }
 
 function askedBy({ key, onceId }: Context) {
   return { actor: `key:${key.id}`, requested_at: timeOfId(onceId) };
 }
 
-/** Without an amount it is all that is left. Where nothing is, nothing is asked for: by the time
- * that the rule looks there may be something, and that is not what was meant. */
-function amountOf(
-  given: Money | undefined,
-  { currency, status }: PaymentBody,
-  left: number,
-): number {
+/** Without one it is all that is left, which the rule knows. */
+function amountIn(given: Money | undefined, { currency }: PaymentBody): { amount?: number } {
   if (given && given.currency !== currency)
     throw problem(409, 'currency_mismatch', 'The payment is in another currency.');
-  if (given) return given.amount;
-  if (left > 0) return left;
-  const isAsked = status === 'captured' || status === 'partially_refunded';
-  const code = isAsked ? 'amount_too_large' : 'wrong_status';
-  throw problem(409, code, catalogue[code].about);
-}
-
-function heldBack({ refunds }: PaymentBody): number {
-  return Object.values(refunds)
-    .filter(({ status }) => status !== 'failed')
-    .reduce((sum, { amount }) => sum + amount, 0);
+  return given ? { amount: given.amount } : {};
 }

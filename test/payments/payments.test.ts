@@ -69,7 +69,14 @@ test('refunded in parts up to what was captured', async () => {
   expect(await becomes(id, 'partially_refunded')).toMatchObject({ refunded: 1_999 });
   // Without an amount: all that is left.
   expect((await ask(`/v1/payments/${id}/refunds`, {})).body).toMatchObject({ amount: 3_000 });
-  expect(await becomes(id, 'refunded')).toMatchObject({ refunded: 4_999, refund_pending: 0 });
+  const { refunds, ...sums } = await becomes(id, 'refunded');
+  expect(sums).toMatchObject({ refunded: 4_999, refund_pending: 0 });
+  const each = (refunds as { amount: number }[]).toSorted((a, b) => a.amount - b.amount);
+  expect(each).toMatchObject([
+    { amount: 1_999, status: 'succeeded' },
+    { amount: 3_000, status: 'succeeded' },
+  ]);
+  expect(await refund(1)).toMatchObject({ body: { code: 'wrong_status' } });
   const yen = { amount: { amount: 1, currency: 'JPY' } };
   expect((await ask(`/v1/payments/${id}/refunds`, yen)).status).toBe(409);
 });
