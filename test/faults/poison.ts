@@ -57,10 +57,10 @@ export class Poisoner {
     this.redis.disconnect();
   }
 
-  /** Well formed, but Postgres has no year 0. */
+  /** Well formed, but no text of Postgres has a NUL. */
   private breaking(id: string): Buffer {
-    const checks = [{ code: 'FEW', result: 'valid', count: 1 }];
-    const data = { minute: '0000-01-31T12:00:00Z', checks };
+    const checks = [{ code: 'FEW\u0000', result: 'valid', count: 1 }];
+    const data = { minute: '2026-01-31T12:00:00Z', checks };
     const header = { tenant: this.tenant, id, acceptedAt: Date.now() };
     return encodeEvent(eventDefinition.get('coupon.checked')!, { ...header, data });
   }
