@@ -7,7 +7,7 @@ import { askForRestart } from '../supervisor/restart.ts';
 export function addRestart(program: Command): void {
   program
     .command('restart')
-    .description('replace workers and ingresses of "npm start" one at a time; stops at a failure')
+    .description('replace the processes of "npm start" one at a time; stops at a failure')
     .action(async () => {
       console.log(await askForRestart(homeAt(readConfig(process.env).home)));
     });
