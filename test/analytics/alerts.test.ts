@@ -107,7 +107,7 @@ const promtool = Bun.which('promtool');
 
 // Where there is none, the rules are read by the tests above only.
 test.skipIf(promtool === null)(
-  'promtool finds them right, and each alert as it is told',
+  'promtool finds them right, and each alert as it is told (skipped where there is no promtool)',
   () => {
     for (const args of [
       ['check', 'rules', 'payments.rules.yml'],
