@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findFreePort } from '../../src/supervisor/ports.ts';
+import { settledReport } from '../ledger-proof.ts';
 import { openServices } from '../services.ts';
 import { Supervised } from '../supervisor/supervised.ts';
 import { type Call, Caller, sumOf } from './http-caller.ts';
@@ -72,6 +73,7 @@ test('no request fails while every process is replaced', async () => {
 }, 120_000);
 
 test('what was answered 202 is in the ledger, once', async () => {
+  await settledReport(stack);
   const rows = await stack.owner<{ event_id: string }[]>`
     select event_id from outcomes where event_id like 'rolling_%' and verdict = 1`;
   const posted = new Set(rows.map(({ event_id: id }) => id));
