@@ -56,8 +56,11 @@ test('a worker that comes back with other topics leaves nothing without an owner
   const books = keeperOf('books', rest);
   const once = keeperOf('changed', topics);
   await Promise.all([books.start(), once.start()]);
-  await eventually('all are shared', () => books.owned.size + once.owned.size === 32);
-  expect(once.owned.size).toBeGreaterThan(8);
+  // Whoever came first had them all until it heard of the other.
+  await eventually(
+    'all are shared',
+    () => books.owned.size + once.owned.size === 32 && once.owned.size > 8,
+  );
   // Killed: it gives nothing back, and its name is alive again at once.
   const now = keeperOf('changed', ['webhooks']);
   await now.start();
