@@ -28,7 +28,8 @@ test('a busy process sees how long its callers wait, and whether it is its own d
   expect(busy.ownMs).toBeLessThanOrEqual(busy.ms);
   const halted = await waitAfter(() => Bun.sleepSync(400));
   expect(halted.ms).toBeGreaterThan(300);
-  expect(halted.ownMs).toBeLessThan(halted.ms / 2);
+  // Threads of the engine may work meanwhile.
+  expect(halted.ownMs).toBeLessThan(halted.ms * 0.8);
 });
 
 test('with too many callers it answers some, refuses others, and comes back', async () => {
